@@ -1,0 +1,1 @@
+//! Packet protection and the TLS handshake (RFC 9001).

@@ -1,0 +1,224 @@
+//! The frames of server migration: SERVER_MIGRATION, SERVER_MIGRATED, POOL_MIGRATION_ADDRESS
+//! (reference, Sections 1.1 to 1.5).
+//!
+//! The two that carry addresses are always 25 bytes: type, IPv4 address and port, IPv6 address and port. A family
+//! that is not used is all zeros.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use super::{Malformed, Outgoing, Record};
+use crate::codec::{Encode, Reader, Truncated, Writer};
+
+/// Length of the two frames that carry addresses.
+const ADDRESS_FRAME_LEN: usize = 25;
+
+/// Where a server will be, or may be: an IPv4 endpoint, an IPv6 endpoint, or both.
+///
+/// Kept as it stands on the wire, half-filled families included: an address without a port, or a port without an
+/// address, is not an endpoint of that family but tells this value from an empty one (reference, Section 1.2).
+/// Ordered as the reference orders: IPv4 address, IPv4 port, IPv6 address, IPv6 port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MigrationTarget {
+    v4: Ipv4Addr,
+    v4_port: u16,
+    v6: Ipv6Addr,
+    v6_port: u16,
+}
+
+impl MigrationTarget {
+    /// The target with these endpoints; `None` if neither is usable (address unspecified, or port 0).
+    pub fn new(v4: Option<SocketAddrV4>, v6: Option<SocketAddrV6>) -> Option<Self> {
+        let v4 = v4.filter(|a| !a.ip().is_unspecified() && a.port() != 0);
+        let v6 = v6.filter(|a| !a.ip().is_unspecified() && a.port() != 0);
+        if v4.is_none() && v6.is_none() {
+            return None;
+        }
+        Some(Self {
+            v4: v4.map_or(Ipv4Addr::UNSPECIFIED, |a| *a.ip()),
+            v4_port: v4.map_or(0, |a| a.port()),
+            v6: v6.map_or(Ipv6Addr::UNSPECIFIED, |a| *a.ip()),
+            v6_port: v6.map_or(0, |a| a.port()),
+        })
+    }
+
+    /// The target with this one endpoint; `None` if it is unspecified or has port 0.
+    pub fn single(address: SocketAddr) -> Option<Self> {
+        match address {
+            SocketAddr::V4(v4) => Self::new(Some(v4), None),
+            SocketAddr::V6(v6) => Self::new(None, Some(v6)),
+        }
+    }
+
+    /// The IPv4 endpoint, if there is a whole one.
+    pub fn v4(&self) -> Option<SocketAddrV4> {
+        let whole = !self.v4.is_unspecified() && self.v4_port != 0;
+        whole.then(|| SocketAddrV4::new(self.v4, self.v4_port))
+    }
+
+    /// The IPv6 endpoint, if there is a whole one.
+    pub fn v6(&self) -> Option<SocketAddrV6> {
+        let whole = !self.v6.is_unspecified() && self.v6_port != 0;
+        whole.then(|| SocketAddrV6::new(self.v6, self.v6_port, 0, 0))
+    }
+
+    /// The endpoint of the same family as `current`.
+    pub fn like(&self, current: SocketAddr) -> Option<SocketAddr> {
+        match current {
+            SocketAddr::V4(_) => self.v4().map(SocketAddr::V4),
+            SocketAddr::V6(_) => self.v6().map(SocketAddr::V6),
+        }
+    }
+
+    /// Whether one of its endpoints is `address`.
+    pub fn names(&self, address: SocketAddr) -> bool {
+        self.like(address).is_some_and(|own| own.ip() == address.ip() && own.port() == address.port())
+    }
+
+    /// All 24 bytes zero: on the wire, no target at all.
+    fn is_zero(&self) -> bool {
+        self.v4.is_unspecified() && self.v4_port == 0 && self.v6.is_unspecified() && self.v6_port == 0
+    }
+
+    /// Reads the 24 bytes; `None` if all are zero.
+    fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, Truncated> {
+        let target = Self {
+            v4: reader.array::<4>()?.into(),
+            v4_port: reader.u16()?,
+            v6: reader.array::<16>()?.into(),
+            v6_port: reader.u16()?,
+        };
+        Ok((!target.is_zero()).then_some(target))
+    }
+
+    fn write(target: Option<Self>, out: &mut Writer<'_>) {
+        let Some(target) = target else { return out.zeros(ADDRESS_FRAME_LEN - 1) };
+        out.bytes(&target.v4.octets());
+        out.u16(target.v4_port);
+        out.bytes(&target.v6.octets());
+        out.u16(target.v6_port);
+    }
+}
+
+impl fmt::Debug for MigrationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for MigrationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.v4(), self.v6()) {
+            (Some(v4), None) => write!(f, "{v4}"),
+            (None, Some(v6)) => write!(f, "{v6}"),
+            _ => write!(f, "{}:{}||[{}]:{}", self.v4, self.v4_port, self.v6, self.v6_port),
+        }
+    }
+}
+
+/// A server's announcement that it is going to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerMigration {
+    /// All zeros on the wire: a move is coming (Synchronized Symmetric).
+    Announce,
+    /// The server will be there (Explicit).
+    MoveTo(MigrationTarget),
+}
+
+impl ServerMigration {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(MigrationTarget::read(reader)?.map_or(Self::Announce, Self::MoveTo))
+    }
+}
+
+/// An address that the server may move to; `None` is the all-zero value, which no server should send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolMigrationAddress {
+    /// The address.
+    pub target: Option<MigrationTarget>,
+}
+
+impl PoolMigrationAddress {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { target: MigrationTarget::read(reader)? })
+    }
+}
+
+/// SERVER_MIGRATION to be sent, belonging to the connection's migration number `migration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendServerMigration {
+    /// What it says.
+    pub frame: ServerMigration,
+    /// Whose it is.
+    pub migration: u32,
+}
+
+impl Encode for SendServerMigration {
+    fn encoded_len(&self) -> usize {
+        ADDRESS_FRAME_LEN
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.u8(0x32);
+        let target = match self.frame {
+            ServerMigration::Announce => None,
+            ServerMigration::MoveTo(target) => Some(target),
+        };
+        MigrationTarget::write(target, out);
+    }
+}
+
+impl Outgoing for SendServerMigration {
+    fn record(&self) -> Option<Record> {
+        Some(Record::ServerMigration { migration: self.migration })
+    }
+}
+
+/// SERVER_MIGRATED to be sent, belonging to the connection's migration number `migration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendServerMigrated {
+    /// Whose it is.
+    pub migration: u32,
+}
+
+impl Encode for SendServerMigrated {
+    fn encoded_len(&self) -> usize {
+        1
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.u8(0x33);
+    }
+}
+
+impl Outgoing for SendServerMigrated {
+    fn record(&self) -> Option<Record> {
+        Some(Record::ServerMigrated { migration: self.migration })
+    }
+}
+
+/// POOL_MIGRATION_ADDRESS to be sent: the pool's member number `member`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendPoolAddress {
+    /// The address.
+    pub target: MigrationTarget,
+    /// Its index in the configured pool.
+    pub member: u16,
+}
+
+impl Encode for SendPoolAddress {
+    fn encoded_len(&self) -> usize {
+        ADDRESS_FRAME_LEN
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.u8(0x34);
+        MigrationTarget::write(Some(self.target), out);
+    }
+}
+
+impl Outgoing for SendPoolAddress {
+    fn record(&self) -> Option<Record> {
+        Some(Record::PoolMigrationAddress { member: self.member })
+    }
+}

@@ -1,0 +1,1 @@
+//! Server migration: the strategies as pure state machines.

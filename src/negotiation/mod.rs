@@ -1,0 +1,1 @@
+//! Which migration strategies the two sides agree on (reference, Section 2).

@@ -1,0 +1,1 @@
+//! Paths: which exist, which is home, which are candidates.

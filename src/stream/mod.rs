@@ -1,0 +1,1 @@
+//! Streams and flow control (RFC 9000, Sections 2 to 4).
