@@ -79,8 +79,8 @@ mod tests {
 
     #[test]
     fn two_to_the_sixty_two_does_not_fit() {
-        assert_eq!(VarInt::try_from((1 << 62) - 1), Ok(VarInt::MAX));
-        assert_eq!(VarInt::try_from(1 << 62), Err(VarIntTooLarge));
+        assert_eq!(VarInt::try_from((1u64 << 62) - 1), Ok(VarInt::MAX));
+        assert_eq!(VarInt::try_from(1u64 << 62), Err(VarIntTooLarge));
         assert_eq!(VarInt::saturating(u64::MAX), VarInt::MAX);
     }
 
