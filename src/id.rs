@@ -96,6 +96,13 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// A connection of one endpoint. A handle that outlived its connection names nothing, never another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionHandle {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
 /// A path within one connection; never reused there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u32);

@@ -15,7 +15,6 @@ mod negotiation;
 mod net;
 mod packet;
 mod params;
-mod path;
 mod range_set;
 mod recovery;
 mod rng;
@@ -26,7 +25,7 @@ mod varint;
 
 pub use error::*;
 pub use frame::{FrameKind, MigrationTarget};
-pub use id::{ConnectionId, Dir, ResetToken, Side, StreamId};
+pub use id::{ConnectionHandle, ConnectionId, Dir, ResetToken, Side, StreamId};
 pub use net::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
 pub use rng::{Rng, SeededRng, SystemRng};
 pub use stats::{DropReason, Stats};

@@ -1,0 +1,464 @@
+//! Settings: builders that end in checked values.
+//!
+//! A [`TransportConfig`] holds what both sides set; [`ClientConfig`] and [`ServerConfig`] add TLS and server migration;
+//! an [`EndpointConfig`] holds what concerns the endpoint as a whole. All are meant to live in an `Arc` and be shared.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::frame::MigrationTarget;
+use crate::id::MAX_CID_LEN;
+use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
+use crate::negotiation::{Strategy, StrategySet};
+use crate::recovery::congestion::Algorithm;
+use crate::varint::VarInt;
+
+/// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
+pub const MIN_DATAGRAM: u16 = 1200;
+
+/// What both sides of a connection set for its transport. Made by [`TransportConfig::builder`].
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) receive_window: u64,
+    pub(crate) stream_receive_window: u64,
+    pub(crate) send_buffer: u64,
+    pub(crate) max_bidi_streams: u64,
+    pub(crate) max_uni_streams: u64,
+    pub(crate) datagram_size: u16,
+    pub(crate) burst: usize,
+    pub(crate) initial_rtt: Duration,
+    pub(crate) max_ack_delay: Duration,
+    pub(crate) congestion: Algorithm,
+    pub(crate) initial_window: Option<u64>,
+    pub(crate) pacing: bool,
+    pub(crate) active_connection_ids: u64,
+}
+
+impl TransportConfig {
+    /// Starts from the defaults.
+    pub fn builder() -> TransportConfigBuilder {
+        TransportConfigBuilder(Self {
+            idle_timeout: Some(Duration::from_secs(30)),
+            keep_alive: None,
+            handshake_timeout: Duration::from_secs(10),
+            receive_window: 16 << 20,
+            stream_receive_window: 4 << 20,
+            send_buffer: 8 << 20,
+            max_bidi_streams: 100,
+            max_uni_streams: 100,
+            datagram_size: MIN_DATAGRAM,
+            burst: 10,
+            initial_rtt: Duration::from_millis(333),
+            max_ack_delay: Duration::from_millis(25),
+            congestion: Algorithm::Cubic,
+            initial_window: None,
+            pacing: true,
+            active_connection_ids: 32,
+        })
+    }
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self::builder().0
+    }
+}
+
+/// Builds a [`TransportConfig`].
+#[derive(Debug, Clone)]
+pub struct TransportConfigBuilder(TransportConfig);
+
+impl TransportConfigBuilder {
+    /// Ends the connection after this time without a packet; `None`: never. Default 30 s. The smaller of both sides'
+    /// values holds (RFC 9000, Section 10.1).
+    pub fn idle_timeout(mut self, after: Option<Duration>) -> Self {
+        self.0.idle_timeout = after;
+        self
+    }
+
+    /// Sends a PING after this time without a packet; `None`, the default: never.
+    pub fn keep_alive(mut self, after: Option<Duration>) -> Self {
+        self.0.keep_alive = after;
+        self
+    }
+
+    /// Gives a handshake up after this time. Default 10 s.
+    pub fn handshake_timeout(mut self, after: Duration) -> Self {
+        self.0.handshake_timeout = after;
+        self
+    }
+
+    /// How many received bytes may wait for the application, on all streams together. Default 16 MiB.
+    pub fn receive_window(mut self, bytes: u64) -> Self {
+        self.0.receive_window = bytes;
+        self
+    }
+
+    /// How many received bytes may wait for the application on one stream. Default 4 MiB.
+    pub fn stream_receive_window(mut self, bytes: u64) -> Self {
+        self.0.stream_receive_window = bytes;
+        self
+    }
+
+    /// How many written bytes are kept until they are acknowledged, on all streams together. Default 8 MiB.
+    pub fn send_buffer(mut self, bytes: u64) -> Self {
+        self.0.send_buffer = bytes;
+        self
+    }
+
+    /// How many bidirectional streams the peer may have open at a time. Default 100.
+    pub fn max_bidi_streams(mut self, streams: u64) -> Self {
+        self.0.max_bidi_streams = streams;
+        self
+    }
+
+    /// How many unidirectional streams the peer may have open at a time. Default 100.
+    pub fn max_uni_streams(mut self, streams: u64) -> Self {
+        self.0.max_uni_streams = streams;
+        self
+    }
+
+    /// Largest datagram to send, in UDP payload bytes; the path must be known to carry it. Default 1200.
+    pub fn datagram_size(mut self, bytes: u16) -> Self {
+        self.0.datagram_size = bytes;
+        self
+    }
+
+    /// How many datagrams one [`poll`](crate::Endpoint::poll) may write at most, if the buffer holds them. Default 10.
+    pub fn burst(mut self, datagrams: usize) -> Self {
+        self.0.burst = datagrams;
+        self
+    }
+
+    /// The round-trip time assumed before one was measured. Default 333 ms (RFC 9002, Section 6.2.2).
+    pub fn initial_rtt(mut self, rtt: Duration) -> Self {
+        self.0.initial_rtt = rtt;
+        self
+    }
+
+    /// Which congestion controller. Default CUBIC.
+    pub fn congestion(mut self, algorithm: Algorithm) -> Self {
+        self.0.congestion = algorithm;
+        self
+    }
+
+    /// The first congestion window in bytes; `None`, the default: as RFC 9002, Section 7.2 says.
+    pub fn initial_window(mut self, bytes: Option<u64>) -> Self {
+        self.0.initial_window = bytes;
+        self
+    }
+
+    /// Whether datagrams are spread over the round trip (RFC 9002, Section 7.7). Default true.
+    pub fn pacing(mut self, on: bool) -> Self {
+        self.0.pacing = on;
+        self
+    }
+
+    /// How many connection IDs of the peer we keep at a time. Default 32.
+    pub fn active_connection_ids(mut self, limit: u64) -> Self {
+        self.0.active_connection_ids = limit;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that cannot be, and what would be right.
+    pub fn build(self) -> Result<TransportConfig, ConfigError> {
+        let config = self.0;
+        let refuse = |setting, reason| Err(ConfigError { setting, reason });
+        let largest = VarInt::MAX.into_inner();
+        if config.datagram_size < MIN_DATAGRAM {
+            return refuse("datagram_size", "use at least 1200 bytes");
+        }
+        if config.burst == 0 || config.burst > 64 {
+            return refuse("burst", "use 1 to 64 datagrams");
+        }
+        if config.receive_window > largest || config.stream_receive_window > largest {
+            return refuse("receive_window", "use less than 2^62 bytes");
+        }
+        if config.receive_window == 0 || config.stream_receive_window == 0 || config.send_buffer == 0 {
+            return refuse("receive_window", "a window or buffer of no bytes carries nothing");
+        }
+        if config.max_bidi_streams > 1 << 60 || config.max_uni_streams > 1 << 60 {
+            return refuse("max_streams", "use at most 2^60 streams");
+        }
+        if config.active_connection_ids < 2 || config.active_connection_ids > 256 {
+            return refuse("active_connection_ids", "use 2 to 256");
+        }
+        if config.initial_rtt.is_zero() || config.initial_rtt > Duration::from_secs(10) {
+            return refuse("initial_rtt", "use more than zero and at most ten seconds");
+        }
+        if config.initial_window.is_some_and(|window| window < 2 * u64::from(config.datagram_size)) {
+            return refuse("initial_window", "use at least two datagrams");
+        }
+        if config.keep_alive.is_some_and(|after| after.is_zero()) {
+            return refuse("keep_alive", "use more than zero");
+        }
+        Ok(config)
+    }
+}
+
+/// Makes the scheduler of one connection's pool from a seed.
+pub type MakeScheduler = Arc<dyn Fn(u64) -> Box<dyn AddressScheduler> + Send + Sync>;
+
+/// What one side offers of server migration, and how it plays it.
+#[derive(Clone)]
+pub struct MigrationConfig {
+    pub(crate) strategies: StrategySet,
+    pub(crate) seek: SeekPolicy,
+    pub(crate) scheduler: MakeScheduler,
+    pub(crate) deadline: Duration,
+    pub(crate) pool_limit: usize,
+    pub(crate) strict_ids: bool,
+    pub(crate) pool: Vec<MigrationTarget>,
+    pub(crate) policy: Arc<dyn AddressPolicy>,
+}
+
+impl MigrationConfig {
+    /// Offers (client) or permits (server) these strategies.
+    pub fn new(strategies: StrategySet) -> Self {
+        Self {
+            strategies,
+            seek: SeekPolicy::Reactive,
+            scheduler: Arc::new(|_seed| Box::new(Cycle::default())),
+            deadline: Duration::from_secs(30),
+            pool_limit: 16,
+            strict_ids: false,
+            pool: Vec::new(),
+            policy: Arc::new(DefaultPolicy),
+        }
+    }
+
+    /// Client: when to look for a server that announced its target. Default reactive.
+    pub fn seek(mut self, policy: SeekPolicy) -> Self {
+        self.seek = policy;
+        self
+    }
+
+    /// Client: the order in which pool addresses are sought. Default [`Cycle`].
+    pub fn scheduler(mut self, make: MakeScheduler) -> Self {
+        self.scheduler = make;
+        self
+    }
+
+    /// How long a silent server is sought, and how long a move may take. Default 30 s.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = after;
+        self
+    }
+
+    /// Client: how many pool addresses count; more are ignored and reported. Default 16.
+    pub fn pool_limit(mut self, members: usize) -> Self {
+        self.pool_limit = members;
+        self
+    }
+
+    /// Client: never show one connection ID at two server addresses, even if the server issued no spare one. A server
+    /// that issues none is then not found after its move.
+    pub fn strict_ids(mut self) -> Self {
+        self.strict_ids = true;
+        self
+    }
+
+    /// Server: the addresses it may move to, told to every client with which Pool is agreed.
+    pub fn pool(mut self, targets: Vec<MigrationTarget>) -> Self {
+        self.pool = targets;
+        self
+    }
+
+    /// Client: which addresses a server may name. Default [`DefaultPolicy`].
+    pub fn policy(mut self, policy: Arc<dyn AddressPolicy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting, reason| Err(ConfigError { setting, reason });
+        if self.strategies.is_empty() {
+            return refuse("strategies", "name at least one; leave migration out to switch it off");
+        }
+        if self.pool_limit == 0 || self.pool_limit > 256 {
+            return refuse("pool_limit", "use 1 to 256 members");
+        }
+        if self.pool.len() > 256 {
+            return refuse("pool", "use at most 256 targets");
+        }
+        if !self.pool.is_empty() && !self.strategies.contains(Strategy::Pool) {
+            return refuse("pool", "a pool needs the strategy Pool");
+        }
+        if self.deadline.is_zero() {
+            return refuse("deadline", "use more than zero");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MigrationConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MigrationConfig")
+            .field("strategies", &self.strategies)
+            .field("seek", &self.seek)
+            .field("deadline", &self.deadline)
+            .field("pool_limit", &self.pool_limit)
+            .field("strict_ids", &self.strict_ids)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a client connects with.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    pub(crate) transport: Arc<TransportConfig>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) migration: Option<MigrationConfig>,
+}
+
+impl ClientConfig {
+    /// A client with this TLS configuration, the transport's defaults and no server migration.
+    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { transport: Arc::default(), tls, migration: None }
+    }
+
+    /// Sets the transport.
+    pub fn transport(mut self, transport: Arc<TransportConfig>) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Offers server migration.
+    ///
+    /// # Errors
+    ///
+    /// A setting of `migration` that cannot be.
+    pub fn migration(mut self, migration: MigrationConfig) -> Result<Self, ConfigError> {
+        migration.check()?;
+        self.migration = Some(migration);
+        Ok(self)
+    }
+}
+
+/// What a server accepts connections with.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    pub(crate) transport: Arc<TransportConfig>,
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    pub(crate) migration: Option<MigrationConfig>,
+}
+
+impl ServerConfig {
+    /// A server with this TLS configuration, the transport's defaults and no server migration.
+    pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
+        Self { transport: Arc::default(), tls, migration: None }
+    }
+
+    /// Sets the transport.
+    pub fn transport(mut self, transport: Arc<TransportConfig>) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Permits server migration.
+    ///
+    /// # Errors
+    ///
+    /// A setting of `migration` that cannot be.
+    pub fn migration(mut self, migration: MigrationConfig) -> Result<Self, ConfigError> {
+        migration.check()?;
+        self.migration = Some(migration);
+        Ok(self)
+    }
+}
+
+/// What concerns an endpoint as a whole.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    pub(crate) server: Option<Arc<ServerConfig>>,
+    pub(crate) cid_len: usize,
+    pub(crate) reset_secret: Option<[u8; 32]>,
+    pub(crate) max_connections: usize,
+}
+
+impl EndpointConfig {
+    /// An endpoint that only connects.
+    pub fn client() -> Self {
+        Self { server: None, cid_len: 8, reset_secret: None, max_connections: 100_000 }
+    }
+
+    /// An endpoint that accepts connections too.
+    pub fn server(server: Arc<ServerConfig>) -> Self {
+        Self { server: Some(server), ..Self::client() }
+    }
+
+    /// Length of our connection IDs in bytes, 1 to 20. Default 8.
+    ///
+    /// # Errors
+    ///
+    /// Zero, or more than 20: connections could not be told apart by address alone once one end moves.
+    pub fn cid_len(mut self, len: usize) -> Result<Self, ConfigError> {
+        if len == 0 || len > MAX_CID_LEN {
+            return Err(ConfigError { setting: "cid_len", reason: "use 1 to 20 bytes" });
+        }
+        self.cid_len = len;
+        Ok(self)
+    }
+
+    /// The secret that stateless reset tokens are derived from; drawn at random if none is given. Give the same to an
+    /// endpoint that takes over the connection IDs of another.
+    pub fn reset_secret(mut self, secret: [u8; 32]) -> Self {
+        self.reset_secret = Some(secret);
+        self
+    }
+
+    /// How many connections the endpoint holds at most; further ones are refused. Default 100 000.
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = limit;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: TransportConfigBuilder) -> &'static str {
+        builder.build().expect_err("the setting cannot be").setting
+    }
+
+    #[test]
+    fn the_defaults_are_permitted() {
+        assert!(TransportConfig::builder().build().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        assert_eq!(refused(TransportConfig::builder().datagram_size(1199)), "datagram_size");
+        assert_eq!(refused(TransportConfig::builder().burst(0)), "burst");
+        assert_eq!(refused(TransportConfig::builder().receive_window(1 << 62)), "receive_window");
+        assert_eq!(refused(TransportConfig::builder().max_uni_streams(1 << 61)), "max_streams");
+        assert_eq!(refused(TransportConfig::builder().active_connection_ids(1)), "active_connection_ids");
+        assert_eq!(refused(TransportConfig::builder().initial_window(Some(1200))), "initial_window");
+    }
+
+    #[test]
+    fn a_pool_without_its_strategy_is_refused() {
+        let target = MigrationTarget::single(([10, 0, 0, 1], 443).into()).expect("a whole endpoint");
+        let config = MigrationConfig::new(StrategySet::EMPTY.with(Strategy::Symmetric)).pool(vec![target]);
+        assert_eq!(config.check().map_err(|e| e.setting), Err("pool"));
+        assert!(MigrationConfig::new(StrategySet::EMPTY).check().is_err());
+    }
+
+    #[test]
+    fn connection_ids_have_one_to_twenty_bytes() {
+        assert!(EndpointConfig::client().cid_len(0).is_err());
+        assert!(EndpointConfig::client().cid_len(20).is_ok());
+        assert!(EndpointConfig::client().cid_len(21).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Telling owners the fate of what they sent: one arm a record.
+
+use std::time::Duration;
+
+use super::Connection;
+use crate::frame::Record;
+use crate::id::SpaceId;
+use crate::recovery::Fates;
+use crate::time::Instant;
+
+impl Connection {
+    /// Spends what an ACK brought: measurements first, then the owners.
+    pub(super) fn deliver(&mut self, now: Instant, space: SpaceId, delay: Duration, fates: &mut Fates) {
+        if let Some((path, sample)) = fates.rtt_sample {
+            let confirmed = self.phase.is_confirmed();
+            if let Some(path) = self.paths.get_mut(path) {
+                path.rtt.on_sample(sample, delay, confirmed);
+            }
+        }
+        self.settle_windows(now, fates);
+        for record in &fates.acked {
+            self.acked(now, space, record);
+        }
+        self.reconsider(space, fates);
+        if let Some(largest) = fates.newly_acked_largest {
+            if space == SpaceId::Data {
+                self.on_acked_number(now, largest);
+            }
+        }
+    }
+
+    /// Hands lost records back to their owners.
+    pub(super) fn reconsider(&mut self, space: SpaceId, fates: &Fates) {
+        self.stats.packets_lost += fates.lost_packets;
+        for record in &fates.lost {
+            self.lost(space, record);
+        }
+    }
+
+    /// Charges each path's window with what became of its packets; a path that is gone charges nobody.
+    pub(super) fn settle_windows(&mut self, now: Instant, fates: &Fates) {
+        let max_ack_delay = self.peer.max_ack_delay;
+        for (id, fate) in &fates.paths {
+            if let Some(path) = self.paths.get_mut(*id) {
+                let view = path.rtt_view(max_ack_delay);
+                let congested = path.window.on_fate(now, fate, view);
+                self.stats.congestion_events += u64::from(congested);
+            }
+        }
+    }
+
+    fn acked(&mut self, now: Instant, space: SpaceId, record: &Record) {
+        match record {
+            Record::Stream { .. }
+            | Record::ResetStream { .. }
+            | Record::StopSending { .. }
+            | Record::MaxData { .. }
+            | Record::MaxStreamData { .. }
+            | Record::MaxStreams { .. }
+            | Record::DataBlocked { .. }
+            | Record::StreamDataBlocked { .. }
+            | Record::StreamsBlocked { .. } => self.streams.acked(record),
+            Record::Ack { largest } => {
+                if let Some(space) = self.spaces.get_mut(space) {
+                    space.received.on_ack_acked(*largest);
+                }
+            }
+            Record::Crypto { offset, len } => {
+                if let Some(space) = self.spaces.get_mut(space) {
+                    space.crypto.acked(*offset, *len);
+                }
+            }
+            Record::NewConnectionId { .. } => self.local_ids.acked(record),
+            Record::RetireConnectionId { .. } => self.remote_ids.acked(record),
+            Record::HandshakeDone => {}
+            Record::PathResponse
+            | Record::ServerMigration { .. }
+            | Record::ServerMigrated { .. }
+            | Record::PoolMigrationAddress { .. } => self.on_migration_acked(now, record),
+        }
+    }
+
+    pub(super) fn lost(&mut self, space: SpaceId, record: &Record) {
+        match record {
+            Record::Stream { .. }
+            | Record::ResetStream { .. }
+            | Record::StopSending { .. }
+            | Record::MaxData { .. }
+            | Record::MaxStreamData { .. }
+            | Record::MaxStreams { .. }
+            | Record::DataBlocked { .. }
+            | Record::StreamDataBlocked { .. }
+            | Record::StreamsBlocked { .. } => self.streams.lost(record),
+            // A later ACK says the same and more; a PATH_RESPONSE is asked for again.
+            Record::Ack { .. } | Record::PathResponse => {}
+            Record::Crypto { offset, len } => {
+                if let Some(space) = self.spaces.get_mut(space) {
+                    space.crypto.lost(*offset, *len);
+                }
+            }
+            Record::NewConnectionId { .. } => self.local_ids.lost(record),
+            Record::RetireConnectionId { .. } => self.remote_ids.lost(record),
+            Record::HandshakeDone => self.control.lost(record),
+            Record::ServerMigration { .. }
+            | Record::ServerMigrated { .. }
+            | Record::PoolMigrationAddress { .. } => self.on_migration_lost(record),
+        }
+    }
+}

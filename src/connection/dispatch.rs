@@ -1,0 +1,108 @@
+//! One arm a frame: call its owner.
+
+use std::time::Duration;
+
+use super::receive::Seen;
+use super::{Connection, Role};
+use crate::error::{CloseReason, TransportError};
+use crate::frame::{Ack, ConnectionClose, Frame};
+use crate::id::{PathId, SpaceId};
+use crate::net::FourTuple;
+use crate::time::Instant;
+
+impl Connection {
+    pub(super) fn dispatch(
+        &mut self,
+        now: Instant,
+        from: FourTuple,
+        path: PathId,
+        space: SpaceId,
+        frame: Frame<'_>,
+        seen: &mut Seen,
+    ) -> Result<(), TransportError> {
+        match frame {
+            Frame::Stream(stream) => self.streams.on_stream(&stream),
+            Frame::Ack(ack) => self.on_ack(now, space, &ack),
+            Frame::Padding(_) | Frame::Ping => Ok(()),
+            Frame::Crypto(crypto) => match self.spaces.get_mut(space) {
+                Some(space) => space.crypto.on_crypto(&crypto),
+                None => Ok(()),
+            },
+            Frame::ResetStream(reset) => self.streams.on_reset_stream(&reset),
+            Frame::StopSending(stop) => self.streams.on_stop_sending(&stop),
+            Frame::MaxData(max) => self.streams.on_max_data(&max),
+            Frame::MaxStreamData(max) => self.streams.on_max_stream_data(&max),
+            Frame::MaxStreams(max) => self.streams.on_max_streams(&max),
+            Frame::DataBlocked(blocked) => self.streams.on_data_blocked(&blocked),
+            Frame::StreamDataBlocked(blocked) => self.streams.on_stream_data_blocked(&blocked),
+            Frame::StreamsBlocked(blocked) => self.streams.on_streams_blocked(&blocked),
+            Frame::NewConnectionId(new) => self.on_new_connection_id(now, &new),
+            Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire),
+            Frame::PathChallenge(challenge) => {
+                self.on_path_challenge(now, path, challenge.data);
+                Ok(())
+            }
+            Frame::PathResponse(response) => {
+                self.on_path_response(now, from, response.data, seen);
+                Ok(())
+            }
+            Frame::ConnectionClose(close) => {
+                self.on_connection_close(now, &close);
+                Ok(())
+            }
+            Frame::HandshakeDone => self.on_handshake_done(now),
+            Frame::NewToken(_) => self.refuse_from_client("NEW_TOKEN from a client"),
+            Frame::ServerMigration(_) | Frame::ServerMigrated | Frame::PoolMigrationAddress(_) => {
+                self.refuse_from_client("a migration frame from a client")?;
+                self.on_migration_frame(now, from, &frame, seen)
+            }
+        }
+    }
+
+    fn refuse_from_client(&self, reason: &'static str) -> Result<(), TransportError> {
+        match self.role {
+            Role::Client { .. } => Ok(()),
+            Role::Server { .. } => Err(TransportError::protocol_violation(reason)),
+        }
+    }
+
+    fn on_handshake_done(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.refuse_from_client("HANDSHAKE_DONE from a client")?;
+        if !self.phase.is_confirmed() {
+            self.on_confirmed(now);
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, now: Instant, space: SpaceId, ack: &Ack<'_>) -> Result<(), TransportError> {
+        let delay = match space {
+            SpaceId::Data => {
+                let micros = ack.delay.saturating_mul(1 << self.peer.ack_delay_exponent.min(20));
+                Duration::from_micros(micros).min(self.peer.max_ack_delay)
+            }
+            SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
+        };
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
+        let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
+        let outcome = self.recovery.on_ack(now, space, ack, delay, view, &mut fates);
+        if outcome.is_ok() {
+            self.deliver(now, space, delay, &mut fates);
+        }
+        self.scratch.fates = fates;
+        outcome
+    }
+
+    fn on_connection_close(&mut self, now: Instant, close: &ConnectionClose<'_>) {
+        let reason = match *close {
+            ConnectionClose::Application { code, reason } => {
+                CloseReason::Application { code, reason: reason.to_vec() }
+            }
+            ConnectionClose::Transport { code, frame, reason } => {
+                CloseReason::Peer { code, frame, reason: reason.to_vec() }
+            }
+        };
+        self.drain(now, reason);
+    }
+}

@@ -1,0 +1,235 @@
+//! Driving TLS: CRYPTO bytes in and out, keys as they come, transport parameters, and the moment the handshake is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::phase::Phase;
+use super::space::Space;
+use super::{ACK_DELAY_EXPONENT, Connection, Note, Peer, Role, VERSION};
+use crate::config::{ClientConfig, TransportConfig};
+use crate::crypto::{Level, Output};
+use crate::error::TransportError;
+use crate::event::ConnectionEvent;
+use crate::id::{ConnectionId, SpaceId};
+use crate::negotiation::{Strategy, confirm, select};
+use crate::params::{ClientParams, Common, ServerParams};
+use crate::stream::PeerLimits;
+use crate::time::Instant;
+
+fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Common {
+    Common {
+        max_idle_timeout: config.idle_timeout.unwrap_or_default(),
+        max_udp_payload_size: 65_527,
+        initial_max_data: config.receive_window,
+        initial_max_stream_data_bidi_local: config.stream_receive_window,
+        initial_max_stream_data_bidi_remote: config.stream_receive_window,
+        initial_max_stream_data_uni: config.stream_receive_window,
+        initial_max_streams_bidi: config.max_bidi_streams,
+        initial_max_streams_uni: config.max_uni_streams,
+        ack_delay_exponent: ACK_DELAY_EXPONENT,
+        max_ack_delay: config.max_ack_delay,
+        disable_active_migration: false,
+        active_connection_id_limit: active_ids,
+        initial_source_connection_id: Some(scid),
+    }
+}
+
+/// The parameters a client begins with.
+pub(super) fn client_params(config: &Arc<ClientConfig>, scid: ConnectionId) -> Vec<u8> {
+    let offer = config.migration.as_ref().map(|m| m.strategies);
+    let limit = config.transport.active_connection_ids;
+    // A pool wants an ID for each of its members (server-migration rules, 2.10).
+    let active = match &config.migration {
+        Some(m) if m.strategies.contains(Strategy::Pool) => limit.max(m.pool_limit as u64 + 3),
+        _ => limit,
+    };
+    let mut out = Vec::new();
+    ClientParams { common: common(&config.transport, scid, active), suite_offer: offer.map(Into::into) }
+        .encode(&mut out);
+    out
+}
+
+fn level_of(space: SpaceId) -> Level {
+    match space {
+        SpaceId::Initial => Level::Initial,
+        SpaceId::Handshake => Level::Handshake,
+        SpaceId::Data => Level::OneRtt,
+    }
+}
+
+fn space_of(level: Level) -> SpaceId {
+    match level {
+        Level::Initial => SpaceId::Initial,
+        Level::Handshake => SpaceId::Handshake,
+        Level::OneRtt => SpaceId::Data,
+    }
+}
+
+impl Connection {
+    /// Gives TLS what has come in order, takes from it what is to be sent, and goes on from there.
+    pub(super) fn advance_handshake(&mut self, now: Instant) -> Result<(), TransportError> {
+        let Some(mut tls) = self.tls.take() else { return self.refuse_late_crypto() };
+        let outcome = self.turn_tls(&mut tls);
+        self.tls = Some(tls);
+        outcome?;
+        if matches!(self.phase, Phase::Handshaking { .. }) && self.tls.as_ref().is_some_and(|t| t.is_complete()) {
+            self.on_complete(now)?;
+        }
+        Ok(())
+    }
+
+    /// With TLS gone nothing may come in CRYPTO any more (RFC 9001, Section 6: no KeyUpdate message either).
+    fn refuse_late_crypto(&mut self) -> Result<(), TransportError> {
+        let space = self.spaces.get_mut(SpaceId::Data);
+        if space.is_some_and(|space| space.crypto.read().is_some()) {
+            return Err(TransportError {
+                code: crate::error::Code::crypto(10),
+                frame: 0x06,
+                reason: "a TLS message after the handshake",
+            });
+        }
+        Ok(())
+    }
+
+    fn turn_tls(&mut self, tls: &mut crate::crypto::Handshake) -> Result<(), TransportError> {
+        for id in SpaceId::ALL {
+            let Some(space) = self.spaces.get_mut(id) else { continue };
+            while let Some(bytes) = space.crypto.read() {
+                let len = bytes.len();
+                tls.read(level_of(id), bytes)?;
+                space.crypto.consume(len);
+            }
+        }
+        if let Some(offered) = tls.offered_params() {
+            let params = self.answer(offered)?;
+            tls.begin(params)?;
+        }
+        while let Some(output) = tls.write() {
+            match output {
+                Output::Bytes(level, bytes) => {
+                    if let Some(space) = self.spaces.get_mut(space_of(level)) {
+                        space.crypto.push(&bytes);
+                    }
+                }
+                Output::Keys(level, keys) => {
+                    let id = space_of(level);
+                    self.spaces.insert(id, Space::new(id, keys, self.config.max_ack_delay));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A server reads the client's parameters and decides its own: the migration suite is an answer.
+    fn answer(&mut self, offered: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let client = ClientParams::decode(offered)?;
+        client.validate_ids(self.remote_ids.current())?;
+        let Role::Server { config, first_dcid } = &self.role else {
+            return Err(TransportError::internal("a client answers nobody"));
+        };
+        let config = Arc::clone(config);
+        let enabled = config.migration.as_ref().map(|m| m.strategies);
+        let agreement = select(enabled, client.suite_offer)?;
+        self.steering.agreement = agreement;
+        let scid = self.original_id;
+        let server = ServerParams {
+            common: common(&config.transport, scid, config.transport.active_connection_ids),
+            original_destination_connection_id: Some(*first_dcid),
+            stateless_reset_token: Some(self.reset_key.token(&scid)),
+            preferred_address: None,
+            retry_source_connection_id: None,
+            suite_answer: agreement.map(|a| a.strategies().into()),
+        };
+        self.apply(&client.common);
+        let mut out = Vec::new();
+        server.encode(&mut out);
+        Ok(out)
+    }
+
+    /// Takes over what the peer permits.
+    fn apply(&mut self, peer: &Common) {
+        self.peer = Peer { ack_delay_exponent: peer.ack_delay_exponent, max_ack_delay: peer.max_ack_delay };
+        self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
+        self.streams.on_peer_params(PeerLimits {
+            max_data: peer.initial_max_data,
+            max_stream_data_bidi_local: peer.initial_max_stream_data_bidi_local,
+            max_stream_data_bidi_remote: peer.initial_max_stream_data_bidi_remote,
+            max_stream_data_uni: peer.initial_max_stream_data_uni,
+            max_streams_bidi: peer.initial_max_streams_bidi,
+            max_streams_uni: peer.initial_max_streams_uni,
+        });
+        self.local_ids.on_peer_limit(peer.active_connection_id_limit);
+        for path in self.paths.iter_mut() {
+            let limit = u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX);
+            path.datagram_size = path.datagram_size.min(limit);
+        }
+    }
+
+    /// TLS is complete: the peer's parameters are authentic now.
+    fn on_complete(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.summary = self.tls.as_ref().map(|tls| tls.summary());
+        let confirmed = match &self.role {
+            Role::Client { .. } => {
+                self.take_server_params()?;
+                false
+            }
+            Role::Server { .. } => {
+                // A server's handshake is confirmed when it is complete (RFC 9001, Section 4.1.2).
+                self.control.say_handshake_done();
+                true
+            }
+        };
+        self.phase = Phase::Established { confirmed };
+        self.idle.restart(now);
+        self.events.push_back(ConnectionEvent::Connected { migration: self.steering.agreement });
+        self.begin_migration();
+        self.issue_ids();
+        if confirmed {
+            self.on_confirmed(now);
+        }
+        self.replay_early(now);
+        Ok(())
+    }
+
+    fn take_server_params(&mut self) -> Result<(), TransportError> {
+        let Role::Client { config, first_dcid, .. } = &self.role else { return Ok(()) };
+        let config = Arc::clone(config);
+        let bytes = self.tls.as_ref().and_then(|tls| tls.peer_params());
+        let bytes = bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
+        let server = ServerParams::decode(bytes)?;
+        server.validate_ids(*first_dcid, self.remote_ids.current(), None)?;
+        let offered = config.migration.as_ref().map(|m| m.strategies);
+        self.steering.agreement = confirm(offered, server.suite_answer)?;
+        if let Some(token) = server.stateless_reset_token {
+            self.remote_ids.set_handshake_token(token);
+            self.notes.push_back(Note::Token(token));
+        }
+        self.apply(&server.common);
+        Ok(())
+    }
+
+    /// The handshake is confirmed: its keys go, and at a server TLS itself.
+    pub(super) fn on_confirmed(&mut self, now: Instant) {
+        self.phase = Phase::Established { confirmed: true };
+        self.discard_space(now, SpaceId::Initial);
+        self.discard_space(now, SpaceId::Handshake);
+        if let Role::Server { first_dcid, .. } = &self.role {
+            self.notes.push_back(Note::Retired(*first_dcid));
+            self.tls = None;
+        }
+    }
+
+    /// Drops a handshake space: its packets leave the flight without a verdict.
+    pub(super) fn discard_space(&mut self, now: Instant, id: SpaceId) {
+        if !self.spaces.discard(id) {
+            return;
+        }
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.discard_space(id, &mut fates);
+        self.settle_windows(now, &fates);
+        self.scratch.fates = fates;
+    }
+}
+
+const _: () = assert!(VERSION == 1);

@@ -1,0 +1,466 @@
+//! One connection: the only place where the parts meet.
+//!
+//! A part decides; this module carries out. Datagrams come in through [`receive`], are taken apart in [`dispatch`],
+//! and leave through [`transmit`], which asks [`schedule`] what to send next. [`delivery`] tells owners the fate of what
+//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants.
+
+mod close;
+mod control;
+mod delivery;
+mod dispatch;
+mod handshake;
+mod idle;
+mod phase;
+mod receive;
+mod schedule;
+mod space;
+mod steer;
+mod timers;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cid::{LocalIds, RemoteIds};
+use crate::config::{ClientConfig, MigrationConfig, ServerConfig, TransportConfig};
+use crate::crypto::{Handshake, HandshakeSummary, KeyRing, ResetKey};
+use crate::error::{CloseReason, ConnectError, TransportError};
+use crate::event::ConnectionEvent;
+use crate::frame::Record;
+use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
+use crate::migration::Migration;
+use crate::negotiation::Agreement;
+use crate::net::FourTuple;
+use crate::path::{Budget, Path, PathState, Paths, Validation};
+use crate::recovery::congestion::Window;
+use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::stream::{RecvStream, SendStream, StreamLimits, Streams};
+use crate::time::Instant;
+use crate::varint::VarInt;
+
+use close::{Closing, Farewell};
+use control::Control;
+use idle::Idle;
+use phase::Phase;
+use receive::Early;
+use space::{Space, Spaces};
+pub use steer::Migrations;
+use steer::Steering;
+
+/// The QUIC version spoken.
+pub const VERSION: u32 = 1;
+
+/// Exponent by which our ACK delays are scaled (RFC 9000, Section 18.2: the default).
+const ACK_DELAY_EXPONENT: u8 = 3;
+
+/// What only a client or only a server has.
+#[derive(Debug)]
+enum Role {
+    Client {
+        config: Arc<ClientConfig>,
+        /// The random ID our first Initial went to.
+        first_dcid: ConnectionId,
+        /// Whether the server's own connection ID is known.
+        met_server: bool,
+    },
+    Server {
+        config: Arc<ServerConfig>,
+        /// The ID the client's first Initial went to.
+        first_dcid: ConnectionId,
+    },
+}
+
+/// What the peer's transport parameters said, beyond what a part keeps for itself.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    ack_delay_exponent: u8,
+    max_ack_delay: Duration,
+}
+
+/// Something the endpoint's tables must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Packets for this ID are for us.
+    Issued(ConnectionId),
+    /// No longer.
+    Retired(ConnectionId),
+    /// A datagram that ends with this token is a stateless reset for us.
+    Token(ResetToken),
+    /// No longer.
+    TokenGone(ResetToken),
+}
+
+/// Buffers that are reused from packet to packet.
+#[derive(Debug, Default)]
+struct Scratch {
+    records: Vec<Record>,
+    fates: Fates,
+}
+
+/// A QUIC connection, client or server. Owned by an [`Endpoint`](crate::Endpoint) and reached through its handle.
+pub struct Connection {
+    config: Arc<TransportConfig>,
+    role: Role,
+    phase: Phase,
+    peer: Peer,
+    tls: Option<Handshake>,
+    summary: Option<HandshakeSummary>,
+    spaces: Spaces,
+    recovery: Recovery,
+    paths: Paths,
+    local_ids: LocalIds,
+    remote_ids: RemoteIds,
+    streams: Streams,
+    control: Control,
+    steering: Steering,
+    idle: Idle,
+    early: Early,
+    events: VecDeque<ConnectionEvent>,
+    notes: VecDeque<Note>,
+    stats: Stats,
+    rng: Box<dyn Rng>,
+    reset_key: ResetKey,
+    original_id: ConnectionId,
+    scratch: Scratch,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("side", &self.side())
+            .field("original_id", &self.original_id)
+            .field("remote", &self.remote())
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a fresh path with nothing known about it.
+fn fresh_path(config: &TransportConfig, id: PathId, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> Path {
+    let size = config.datagram_size;
+    Path {
+        id,
+        tuple,
+        dcid,
+        state,
+        rtt: Rtt::new(config.initial_rtt),
+        window: Window::new(config.congestion, size, config.initial_window),
+        pacer: Pacer::new(size),
+        validation: Validation::new(),
+        datagram_size: size,
+    }
+}
+
+/// What both sides are born with.
+struct Birth {
+    now: Instant,
+    tuple: FourTuple,
+    /// The ID packets go to at first.
+    dcid: ConnectionId,
+    /// The ID we are known by at first.
+    scid: ConnectionId,
+    rng: Box<dyn Rng>,
+    reset_key: ResetKey,
+}
+
+impl Connection {
+    /// Begins a connection as its client; `scid` and `dcid` are random.
+    pub(crate) fn client(
+        now: Instant,
+        tuple: FourTuple,
+        config: Arc<ClientConfig>,
+        server_name: &str,
+        mut rng: Box<dyn Rng>,
+        scid: ConnectionId,
+        reset_key: ResetKey,
+    ) -> Result<Self, ConnectError> {
+        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
+            .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
+        let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
+        let params = handshake::client_params(&config, scid);
+        let tls =
+            Handshake::client(&config.tls, name, params, VERSION).map_err(|e| ConnectError::Tls(e.to_string()))?;
+        let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
+        let transport = Arc::clone(&config.transport);
+        let role = Role::Client { config, first_dcid: dcid, met_server: false };
+        let birth = Birth { now, tuple, dcid, scid, rng, reset_key };
+        // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
+        let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
+        connection.notes.push_back(Note::Issued(scid));
+        connection.advance_handshake(now).map_err(|e| ConnectError::Tls(e.reason.to_owned()))?;
+        Ok(connection)
+    }
+
+    /// Begins a connection as its server, upon a client's first Initial.
+    #[expect(clippy::too_many_arguments, reason = "what a client's first packet says, and what the endpoint adds")]
+    pub(crate) fn server(
+        now: Instant,
+        tuple: FourTuple,
+        config: Arc<ServerConfig>,
+        first_dcid: ConnectionId,
+        client_id: ConnectionId,
+        rng: Box<dyn Rng>,
+        scid: ConnectionId,
+        reset_key: ResetKey,
+    ) -> Self {
+        let tls = Handshake::server(&config.tls, VERSION);
+        let keys = KeyRing::initial(VERSION, &first_dcid, Side::Server);
+        let transport = Arc::clone(&config.transport);
+        let role = Role::Server { config, first_dcid };
+        let birth = Birth { now, tuple, dcid: client_id, scid, rng, reset_key };
+        let state = PathState::Unproven { budget: Budget::new() };
+        let mut connection = Self::new(birth, transport, role, tls, keys, state);
+        connection.notes.push_back(Note::Issued(scid));
+        connection.notes.push_back(Note::Issued(first_dcid));
+        connection
+    }
+
+    fn new(
+        birth: Birth,
+        config: Arc<TransportConfig>,
+        role: Role,
+        tls: Handshake,
+        keys: KeyRing,
+        state: PathState,
+    ) -> Self {
+        let Birth { now, tuple, dcid, scid, rng, reset_key } = birth;
+        let side = match role {
+            Role::Client { .. } => Side::Client,
+            Role::Server { .. } => Side::Server,
+        };
+        let limits = StreamLimits {
+            max_bidi: config.max_bidi_streams,
+            max_uni: config.max_uni_streams,
+            receive_window: config.receive_window,
+            stream_receive_window: config.stream_receive_window,
+            send_buffer: config.send_buffer,
+        };
+        Self {
+            phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
+            peer: Peer { ack_delay_exponent: 3, max_ack_delay: Duration::from_millis(25) },
+            tls: Some(tls),
+            summary: None,
+            spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
+            recovery: Recovery::new(),
+            paths: Paths::new(|id| fresh_path(&config, id, tuple, dcid, state)),
+            local_ids: LocalIds::new(scid),
+            remote_ids: RemoteIds::new(dcid, config.active_connection_ids),
+            streams: Streams::new(side, limits),
+            control: Control::default(),
+            steering: Steering::default(),
+            idle: Idle::new(now, config.idle_timeout, config.keep_alive),
+            early: Early::default(),
+            events: VecDeque::new(),
+            notes: VecDeque::new(),
+            stats: Stats::default(),
+            rng,
+            reset_key,
+            original_id: scid,
+            scratch: Scratch::default(),
+            config,
+            role,
+        }
+    }
+
+    // ---- what the application may say ---------------------------------------------------------
+
+    /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`](crate::StreamEvent)).
+    pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        if !self.phase.is_established() {
+            return None;
+        }
+        self.streams.open(dir)
+    }
+
+    /// Takes the next stream that the peer opened; `None` if there is none.
+    pub fn accept(&mut self, dir: Dir) -> Option<StreamId> {
+        self.streams.accept(dir)
+    }
+
+    /// The sending half of a stream; `None` if it is unknown, over, or not ours to send on.
+    pub fn send(&mut self, id: StreamId) -> Option<SendStream<'_>> {
+        self.streams.send(id)
+    }
+
+    /// The receiving half of a stream; `None` if it is unknown, over, or not ours to receive on.
+    pub fn recv(&mut self, id: StreamId) -> Option<RecvStream<'_>> {
+        self.streams.recv(id)
+    }
+
+    /// Ends the connection at once; what was not delivered is lost. A reason beyond 256 bytes is cut.
+    pub fn close(&mut self, now: Instant, code: VarInt, reason: &[u8]) {
+        if self.phase.is_open() {
+            self.end(now, Farewell::application(code, reason), CloseReason::Local { code });
+        }
+    }
+
+    /// The server's connection ID of the handshake, at both sides: a name that stays whatever is issued or retired.
+    pub fn original_id(&self) -> ConnectionId {
+        self.original_id
+    }
+
+    /// Where the peer is.
+    pub fn remote(&self) -> SocketAddr {
+        self.paths.home().tuple.remote
+    }
+
+    /// Which side we are.
+    pub fn side(&self) -> Side {
+        match self.role {
+            Role::Client { .. } => Side::Client,
+            Role::Server { .. } => Side::Server,
+        }
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The protocol that ALPN chose, once the handshake is complete.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.summary.as_ref().and_then(|s| s.alpn.as_deref())
+    }
+
+    /// The path in use, in numbers.
+    pub fn path(&self) -> PathStats {
+        let home = self.paths.home();
+        let view = home.rtt_view(self.peer.max_ack_delay);
+        PathStats {
+            rtt: view.smoothed,
+            min_rtt: view.min,
+            window: home.window.size(),
+            in_flight: home.window.in_flight(),
+            datagram_size: home.datagram_size,
+        }
+    }
+
+    /// Whether data flows.
+    pub fn is_established(&self) -> bool {
+        self.phase.is_established()
+    }
+
+    /// Server migration on this connection.
+    pub fn migration(&mut self) -> Migrations<'_> {
+        Migrations::new(self)
+    }
+
+    /// What was agreed on server migration.
+    pub(crate) fn agreement(&self) -> Option<Agreement> {
+        self.steering.agreement
+    }
+
+    // ---- what the endpoint asks ---------------------------------------------------------------
+
+    pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        self.streams.poll_event().map(ConnectionEvent::Stream)
+    }
+
+    pub(crate) fn poll_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self.phase, Phase::Drained)
+    }
+
+    /// IDs and tokens that the endpoint's tables still hold for us.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Note> + '_ {
+        let first = match &self.role {
+            Role::Server { first_dcid, .. } => Some(Note::Retired(*first_dcid)),
+            Role::Client { .. } => None,
+        };
+        let ids = self.local_ids.ids().map(Note::Retired);
+        first.into_iter().chain(ids).chain(self.remote_ids.tokens().map(Note::TokenGone))
+    }
+
+    // ---- among ourselves ----------------------------------------------------------------------
+
+    /// The round trip of the path in use.
+    fn rtt(&self) -> RttView {
+        self.paths.home().rtt_view(self.peer.max_ack_delay)
+    }
+
+    /// The probe timeout of the path in use, without back-off.
+    fn pto(&self) -> Duration {
+        self.rtt().pto_base(SpaceId::Data)
+    }
+
+    /// Ends the connection because of a fault of the peer.
+    fn fail(&mut self, now: Instant, fault: TransportError) {
+        if self.phase.is_open() {
+            self.end(now, Farewell::Fault(fault), CloseReason::Fault(fault));
+        }
+    }
+
+    fn end(&mut self, now: Instant, farewell: Farewell, reason: CloseReason) {
+        let until = now + self.pto().saturating_mul(3);
+        self.phase = Phase::Closing(Closing::new(farewell, until));
+        self.events.push_back(ConnectionEvent::Closed(reason));
+    }
+
+    /// The peer ended the connection, or lost it: nothing is sent any more.
+    fn drain(&mut self, now: Instant, reason: CloseReason) {
+        if self.phase.is_open() {
+            self.events.push_back(ConnectionEvent::Closed(reason));
+        }
+        if !matches!(self.phase, Phase::Drained) {
+            self.phase = Phase::Draining { until: now + self.pto().saturating_mul(3) };
+        }
+    }
+
+    /// Ends the connection without a word.
+    fn vanish(&mut self, reason: CloseReason) {
+        if self.phase.is_open() {
+            self.events.push_back(ConnectionEvent::Closed(reason));
+        }
+        self.phase = Phase::Drained;
+    }
+
+    /// What was offered or permitted of server migration.
+    fn migration_config(&self) -> Option<&MigrationConfig> {
+        match &self.role {
+            Role::Client { config, .. } => config.migration.as_ref(),
+            Role::Server { config, .. } => config.migration.as_ref(),
+        }
+    }
+
+    /// Issues as many connection IDs as the peer keeps and we want it to have.
+    fn issue_ids(&mut self) {
+        let len = self.original_local_len();
+        for _ in 0..self.local_ids.wanted() {
+            let id = crate::cid::random(len, &mut *self.rng);
+            let token = self.reset_key.token(&id);
+            self.local_ids.issue(id, token);
+            self.notes.push_back(Note::Issued(id));
+        }
+    }
+
+    fn original_local_len(&self) -> usize {
+        self.local_ids.ids().next().map_or(0, |id| id.len())
+    }
+}
+
+/// A path in numbers (RFC 9002).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PathStats {
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Smallest round-trip time seen.
+    pub min_rtt: Duration,
+    /// Congestion window, in bytes.
+    pub window: u64,
+    /// Bytes in flight.
+    pub in_flight: u64,
+    /// Largest datagram sent there, in bytes.
+    pub datagram_size: u16,
+}

@@ -1,0 +1,419 @@
+//! A datagram's way in: packets, keys, duplicates, the gate, frames, and only then the books.
+
+use std::collections::VecDeque;
+
+use super::phase::Phase;
+use super::{Connection, Role};
+use crate::crypto::OpenError;
+use crate::error::{CloseReason, TransportError};
+use crate::frame::{Frames, PacketKind};
+use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
+use crate::net::{Ecn, FourTuple};
+use crate::packet::{Packet, PacketHeader, Packets, reset};
+use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
+use crate::stats::DropReason;
+use crate::time::Instant;
+
+/// Packets kept until their keys come, at most, and their bytes.
+const MAX_EARLY_PACKETS: usize = 8;
+const MAX_EARLY_BYTES: usize = 12 << 10;
+
+/// Packets that came before their keys did.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    packets: VecDeque<(FourTuple, Ecn, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Early {
+    fn keep(&mut self, path: FourTuple, ecn: Ecn, packet: &[u8]) -> bool {
+        if self.packets.len() >= MAX_EARLY_PACKETS || self.bytes + packet.len() > MAX_EARLY_BYTES {
+            return false;
+        }
+        self.bytes += packet.len();
+        self.packets.push_back((path, ecn, packet.to_vec()));
+        true
+    }
+}
+
+/// How one datagram arrived, while its packets are taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Came {
+    pub(super) path: FourTuple,
+    pub(super) ecn: Ecn,
+    /// Bytes of the whole datagram.
+    pub(super) len: usize,
+    /// Whether its bytes were credited to its path already.
+    pub(super) credited: bool,
+}
+
+/// What one packet turned out to be, for those who act on whole packets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) number: PacketNumber,
+    /// Whether no packet with a higher number was received before.
+    pub(super) newest: bool,
+    pub(super) ack_eliciting: bool,
+    pub(super) probing: bool,
+    /// Whether it is to be acknowledged without delay.
+    pub(super) urgent: bool,
+}
+
+impl Connection {
+    /// Takes one datagram in; it is decrypted where it lies.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: FourTuple, ecn: Ecn, data: &mut [u8]) {
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_received += data.len() as u64;
+        match &mut self.phase {
+            Phase::Handshaking { .. } | Phase::Established { .. } => {}
+            Phase::Closing(closing) => {
+                closing.on_received();
+                self.watch_for_close(now, path, ecn, data);
+                return;
+            }
+            Phase::Draining { .. } | Phase::Drained => return self.stats.drop(DropReason::Closing),
+        }
+        let mut came = Came { path, ecn, len: data.len(), credited: false };
+        self.take_apart(now, &mut came, data);
+    }
+
+    fn take_apart(&mut self, now: Instant, came: &mut Came, data: &mut [u8]) {
+        // A datagram that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
+        let token = reset::token_of(data);
+        let mut packets = Packets::new(data, self.original_local_len());
+        while let Some(packet) = packets.next() {
+            let mut packet = match packet {
+                Ok(packet) => packet,
+                Err(reason) => {
+                    self.stats.drop(reason);
+                    continue;
+                }
+            };
+            let opened = self.receive_packet(now, came, &mut packet);
+            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. }) {
+                if let Some(token) = token {
+                    self.on_maybe_reset(now, came.path, token);
+                }
+            }
+            if let Err(reason) = opened {
+                self.stats.drop(reason);
+            }
+            if !self.phase.is_open() {
+                return;
+            }
+        }
+    }
+
+    /// While closing, only the peer's own CONNECTION_CLOSE matters.
+    fn watch_for_close(&mut self, now: Instant, path: FourTuple, _ecn: Ecn, data: &mut [u8]) {
+        let mut packets = Packets::new(data, self.original_local_len());
+        while let Some(Ok(packet)) = packets.next() {
+            let Some((space, kind)) = place(&packet.header) else { continue };
+            let pto = self.pto();
+            let Some(own) = self.spaces.get_mut(space) else { continue };
+            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto) else {
+                continue;
+            };
+            let payload = packet.bytes.get(opened.payload).unwrap_or_default();
+            let closes = Frames::new(payload)
+                .map_while(Result::ok)
+                .any(|f| matches!(f, crate::frame::Frame::ConnectionClose(_)) && f.is_permitted_in(kind));
+            if closes && path.remote == self.remote() {
+                return self.drain(now, CloseReason::TimedOut);
+            }
+        }
+    }
+
+    /// Takes one packet in.
+    ///
+    /// # Errors
+    ///
+    /// Why it was discarded. A fault of the peer is not an error here: it closes the connection.
+    fn receive_packet(&mut self, now: Instant, came: &mut Came, packet: &mut Packet<'_>) -> Result<(), DropReason> {
+        let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
+            PacketHeader::OtherVersion { .. } => DropReason::Version,
+            _ => DropReason::UnexpectedType,
+        })?;
+        self.check_header(came, &packet.header)?;
+        let pto = self.pto();
+        let complete = self.phase.is_established();
+        let Some(space) = self.spaces.get_mut(space_id) else {
+            return self.keep_early(came, space_id, packet.bytes);
+        };
+        // 1-RTT data is not read before the handshake is complete (RFC 9001, Section 5.7).
+        if space_id == SpaceId::Data && !complete {
+            return self.keep_early(came, space_id, packet.bytes);
+        }
+        let expected = space.received.expected();
+        let opened = match space.keys.open(packet.bytes, packet.number_at, expected, now, pto) {
+            Ok(opened) => opened,
+            Err(OpenError::Dropped(reason)) => return Err(reason),
+            Err(OpenError::Fault(fault)) => {
+                self.fail(now, fault);
+                return Ok(());
+            }
+        };
+        let newest = opened.number >= expected;
+        if space.received.is_duplicate(opened.number) {
+            self.on_duplicate(now, came.path, opened.number);
+            return Err(DropReason::Duplicate);
+        }
+        let path = self.gate(now, came, space_id, opened.number, newest)?;
+        self.stats.key_updates += u64::from(opened.key_updated);
+        self.credit(came, path);
+        let payload = packet.bytes.get(opened.payload).unwrap_or_default();
+        let mut seen =
+            Seen { number: opened.number, newest, ack_eliciting: false, probing: true, urgent: false };
+        match self.process(now, came.path, path, space_id, kind, payload, &mut seen) {
+            Ok(()) => self.on_processed(now, came, path, space_id, &packet.header, seen),
+            Err(fault) => self.fail(now, fault),
+        }
+        Ok(())
+    }
+
+    /// What the header alone can be wrong about.
+    fn check_header(&mut self, came: &Came, header: &PacketHeader) -> Result<(), DropReason> {
+        match (header, &self.role) {
+            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => Err(DropReason::SmallInitial),
+            (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
+                let met = !matches!(role, Role::Client { met_server: false, .. });
+                if met && *scid != self.remote_ids.handshake_id() { Err(DropReason::ForeignId) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep_early(&mut self, came: &Came, space: SpaceId, packet: &[u8]) -> Result<(), DropReason> {
+        if self.spaces.is_discarded(space) {
+            return Err(DropReason::NoKeysAnyMore);
+        }
+        if self.early.keep(came.path, came.ecn, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
+    }
+
+    /// Keys have come: what waited for them is taken in.
+    pub(super) fn replay_early(&mut self, now: Instant) {
+        let early = std::mem::take(&mut self.early);
+        for (path, ecn, mut bytes) in early.packets {
+            if !self.phase.is_open() {
+                return;
+            }
+            let mut came = Came { path, ecn, len: bytes.len(), credited: true };
+            self.take_apart(now, &mut came, &mut bytes);
+        }
+    }
+
+    /// The datagram's bytes count for its path's budget, once.
+    fn credit(&mut self, came: &mut Came, path: PathId) {
+        if came.credited {
+            return;
+        }
+        came.credited = true;
+        if let Some(path) = self.paths.get_mut(path) {
+            path.on_received(came.len);
+            if path.tuple.local.ip.is_none() {
+                path.tuple.local = came.path.local;
+            }
+        }
+    }
+
+    /// Processes a packet's frames.
+    #[expect(clippy::too_many_arguments, reason = "a packet is all of these")]
+    fn process(
+        &mut self,
+        now: Instant,
+        from: FourTuple,
+        path: PathId,
+        space: SpaceId,
+        kind: PacketKind,
+        payload: &[u8],
+        seen: &mut Seen,
+    ) -> Result<(), TransportError> {
+        if payload.is_empty() {
+            return Err(TransportError::protocol_violation("a packet without frames"));
+        }
+        for frame in Frames::new(payload) {
+            let frame = frame?;
+            if !frame.is_permitted_in(kind) {
+                let fault = TransportError::protocol_violation("a frame that this packet type does not permit");
+                return Err(fault.in_frame(frame.kind().code()));
+            }
+            seen.ack_eliciting |= frame.is_ack_eliciting();
+            seen.probing &= frame.is_probing();
+            let code = frame.kind().code();
+            self.dispatch(now, from, path, space, frame, seen)
+                .map_err(|fault| if fault.frame == 0 { fault.in_frame(code) } else { fault })?;
+            if !self.phase.is_open() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A packet was processed: it is recorded, and what depends on whole packets follows.
+    fn on_processed(
+        &mut self,
+        now: Instant,
+        came: &Came,
+        path: PathId,
+        space_id: SpaceId,
+        header: &PacketHeader,
+        seen: Seen,
+    ) {
+        self.stats.packets_received += 1;
+        self.idle.on_received(now);
+        if let Some(space) = self.spaces.get_mut(space_id) {
+            space.received.on_received(now, seen.number, seen.ack_eliciting, seen.urgent, came.ecn);
+        }
+        self.meet_server(header);
+        match space_id {
+            SpaceId::Initial => {}
+            SpaceId::Handshake => {
+                if matches!(self.role, Role::Server { .. }) {
+                    // A Handshake packet proves the client's address (RFC 9000, Section 8.1) and ends the Initial
+                    // space (RFC 9001, Section 4.9.1).
+                    self.paths.home_mut().validate();
+                    self.discard_space(now, SpaceId::Initial);
+                }
+            }
+            SpaceId::Data => self.on_arrival(now, came, path, seen),
+        }
+        if self.phase.is_open() && space_id != SpaceId::Data || self.has_crypto(space_id) {
+            if let Err(fault) = self.advance_handshake(now) {
+                self.fail(now, fault);
+            }
+        }
+    }
+
+    fn has_crypto(&mut self, space: SpaceId) -> bool {
+        self.phase.is_open() && self.spaces.get_mut(space).is_some_and(|s| s.crypto.read().is_some())
+    }
+
+    /// A client learns the connection ID that the server chose (RFC 9000, Section 7.2).
+    fn meet_server(&mut self, header: &PacketHeader) {
+        let Role::Client { met_server, .. } = &mut self.role else { return };
+        let PacketHeader::Initial { scid, .. } = header else { return };
+        if !*met_server {
+            *met_server = true;
+            self.remote_ids.set_handshake_id(*scid);
+            self.original_id = *scid;
+            self.paths.home_mut().dcid = *scid;
+        }
+    }
+
+    /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
+    fn gate(
+        &mut self,
+        now: Instant,
+        came: &Came,
+        space: SpaceId,
+        number: PacketNumber,
+        newest: bool,
+    ) -> Result<PathId, DropReason> {
+        if !self.permits_local(came.path.local) {
+            return Err(DropReason::LocalAddress);
+        }
+        let home = self.paths.home();
+        if came.path.remote == home.tuple.remote {
+            return Ok(home.id);
+        }
+        match self.role {
+            Role::Client { .. } => self.client_gate(now, came.path, space, number, newest),
+            Role::Server { .. } => self.server_gate(came.path, space),
+        }
+    }
+
+    /// A server lets a client come from anywhere once the handshake is confirmed, on a bounded number of paths.
+    fn server_gate(&mut self, from: FourTuple, space: SpaceId) -> Result<PathId, DropReason> {
+        if let Some(known) = self.paths.to(from.remote) {
+            return Ok(known);
+        }
+        if space != SpaceId::Data || !self.phase.is_confirmed() {
+            return Err(DropReason::Gate);
+        }
+        if self.paths.len() > MAX_FOREIGN_PATHS {
+            let keep = [self.paths.former(), self.paths.fallback()];
+            let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
+            self.forget_path(oldest.ok_or(DropReason::Gate)?);
+        }
+        let local = self.paths.home().tuple.local;
+        let tuple = FourTuple { local, remote: from.remote };
+        // A new address wants an ID it was not seen with; a peer that issued none gets the one in use
+        // (RFC 9000, Section 9.5).
+        let dcid = self.remote_ids.bind(from.remote).map_or(self.paths.home().dcid, |bound| bound.id);
+        Ok(self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() }))
+    }
+
+    pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
+        let config = &self.config;
+        self.paths.add(|id| super::fresh_path(config, id, tuple, dcid, state))
+    }
+
+    /// Forgets a path other than home, and gives its connection ID back.
+    pub(super) fn forget_path(&mut self, id: PathId) {
+        if let Some(path) = self.paths.remove(id) {
+            self.remote_ids.unbind_and_retire(path.tuple.remote);
+        }
+    }
+
+    /// A 1-RTT packet was processed: a server may have to follow its client, a client may have found its server.
+    fn on_arrival(&mut self, now: Instant, came: &Came, path: PathId, seen: Seen) {
+        match self.role {
+            Role::Client { .. } => self.client_arrival(now, came, seen),
+            Role::Server { .. } => {
+                // Section 9.3: only the highest-numbered non-probing packet moves a peer, or reordering would bounce us.
+                if path != self.paths.home().id && seen.newest && !seen.probing {
+                    self.follow(now, path);
+                }
+                self.server_arrival(now, seen);
+            }
+        }
+    }
+
+    /// A server follows its client at once, within the limit of three (RFC 9000, Section 9.3).
+    fn follow(&mut self, now: Instant, to: PathId) {
+        let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
+        let Some(old) = self.paths.move_home(to) else { return };
+        let home = self.paths.home();
+        let (remote, proven) = (home.tuple.remote, home.is_validated());
+        self.remote_ids.adopt(remote);
+        if was_proven {
+            self.paths.set_fallback((!proven).then_some(old));
+        }
+        if !proven {
+            let data = self.rng.bytes();
+            let pto = self.pto();
+            self.paths.home_mut().validation.begin(now, data, pto);
+        }
+        self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from: from.remote, to: remote });
+        if proven {
+            self.keep_former(now, old);
+        } else if let Some(path) = self.paths.get_mut(old) {
+            // The path just left is asked too, since the move may be an attacker's (Section 9.3.3).
+            let data = self.rng.bytes();
+            path.validation.want(data);
+        }
+    }
+
+    /// Keeps a path that was home for three PTO more.
+    pub(super) fn keep_former(&mut self, now: Instant, id: PathId) {
+        let pto = self.pto();
+        let own = self.paths.get(id).map(|p| p.rtt_view(self.peer.max_ack_delay).pto_base(SpaceId::Data));
+        let longer = own.unwrap_or(pto).max(pto);
+        if let Some(before) = self.paths.set_former(id, now + longer.saturating_mul(3)) {
+            self.forget_path(before);
+        }
+    }
+}
+
+/// The space and the type of a packet that can be read; `None` for those that cannot.
+fn place(header: &PacketHeader) -> Option<(SpaceId, PacketKind)> {
+    match header {
+        PacketHeader::Short { .. } => Some((SpaceId::Data, PacketKind::OneRtt)),
+        PacketHeader::Initial { .. } => Some((SpaceId::Initial, PacketKind::Initial)),
+        PacketHeader::Handshake { .. } => Some((SpaceId::Handshake, PacketKind::Handshake)),
+        PacketHeader::ZeroRtt { .. }
+        | PacketHeader::Retry { .. }
+        | PacketHeader::VersionNegotiation { .. }
+        | PacketHeader::OtherVersion { .. } => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! Events: what an endpoint and its connections tell the embedder. Gathered here, each defined by the part that speaks.
+
+use crate::error::CloseReason;
+use crate::id::ConnectionHandle;
+use crate::migration::{MigrationEvent, RelocationEvent};
+use crate::negotiation::Agreement;
+use crate::net::Transmit;
+use crate::stream::StreamEvent;
+use crate::time::Instant;
+
+/// What [`Endpoint::poll`](crate::Endpoint::poll) has to say.
+#[derive(Debug)]
+pub enum Output {
+    /// The buffer holds datagrams to be sent; then poll again.
+    Transmit(Transmit),
+    /// Something happened; then poll again.
+    Event(Event),
+    /// The buffer is too small for one datagram; poll with at least [`TransportConfig::datagram_size`] bytes.
+    ///
+    /// [`TransportConfig::datagram_size`]: crate::TransportConfigBuilder::datagram_size
+    TooSmall,
+    /// Nothing to do before `wake`, a datagram, or a call to a connection. `None`: no timer runs.
+    Idle {
+        /// When to call [`Endpoint::handle_timeout`](crate::Endpoint::handle_timeout).
+        wake: Option<Wake>,
+    },
+}
+
+/// When the endpoint wants to be called, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// When.
+    pub at: Instant,
+    /// What runs out then.
+    pub timer: TimerKind,
+}
+
+/// The timers of a connection and of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TimerKind {
+    /// Packets are declared lost, or a probe is sent (RFC 9002, Section 6).
+    Recovery,
+    /// A delayed acknowledgement is sent.
+    Ack,
+    /// The pacer permits the next datagrams.
+    Pacer,
+    /// A path validation is repeated or given up, or a former path is forgotten.
+    Path,
+    /// Server migration wants to seek, ask or give up.
+    Migration,
+    /// The connection ends for want of packets.
+    Idle,
+    /// A PING keeps the connection alive.
+    KeepAlive,
+    /// Old keys are discarded.
+    Keys,
+    /// The handshake is given up.
+    Handshake,
+    /// A closing or draining connection is forgotten.
+    Close,
+    /// The endpoint's relocation: a deadline, or the next announcements.
+    Relocation,
+}
+
+/// What happened at an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Something happened on a connection. A server's new connection shows itself with
+    /// [`ConnectionEvent::Connected`].
+    Connection(ConnectionHandle, ConnectionEvent),
+    /// The endpoint's move has come further.
+    Relocation(RelocationEvent),
+}
+
+/// What happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionEvent {
+    /// The handshake is complete.
+    Connected {
+        /// What was agreed on server migration. `None`: the peer said nothing; an empty one: nothing in common.
+        migration: Option<Agreement>,
+    },
+    /// Something happened on a stream.
+    Stream(StreamEvent),
+    /// A client is at another address; the server follows it.
+    PeerMoved {
+        /// Where it was.
+        from: std::net::SocketAddr,
+        /// Where it is.
+        to: std::net::SocketAddr,
+    },
+    /// The server's move has come further.
+    Migration(MigrationEvent),
+    /// The connection is over; its handle means nothing from now on.
+    Closed(CloseReason),
+}

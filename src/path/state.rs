@@ -1,0 +1,86 @@
+//! One path: two ends, what was proved about it, and everything that belongs to it alone.
+
+use std::time::Duration;
+
+use super::amplification::Budget;
+use super::validation::Validation;
+use crate::id::{ConnectionId, PathId};
+use crate::net::FourTuple;
+use crate::recovery::congestion::Window;
+use crate::recovery::{Pacer, Rtt, RttView};
+
+/// Whether the peer was shown to be at the other end.
+#[derive(Debug)]
+pub enum PathState {
+    /// It may be a lie: no more than three times what came from there goes there (RFC 9000, Section 8).
+    Unproven {
+        /// What may still be sent.
+        budget: Budget,
+    },
+    /// It is.
+    Validated,
+}
+
+/// A path and its own measure of the network: nothing here outlives the path or is taken from another.
+#[derive(Debug)]
+pub struct Path {
+    /// Its name within the connection.
+    pub id: PathId,
+    /// Its two ends.
+    pub tuple: FourTuple,
+    /// The peer's connection ID that is used on it.
+    pub dcid: ConnectionId,
+    /// Whether the peer was shown to be there.
+    pub state: PathState,
+    /// Round-trip time.
+    pub rtt: Rtt,
+    /// Bytes in flight, and how many may be.
+    pub window: Window,
+    /// Spreads datagrams over the round trip.
+    pub pacer: Pacer,
+    /// Challenges sent and answers owed.
+    pub validation: Validation,
+    /// Largest datagram it is known to carry, in UDP payload bytes.
+    pub datagram_size: u16,
+}
+
+impl Path {
+    /// What may be sent before the peer proves to be there; `None`: no limit.
+    pub fn budget(&self) -> Option<u64> {
+        match &self.state {
+            PathState::Unproven { budget } => Some(budget.remaining()),
+            PathState::Validated => None,
+        }
+    }
+
+    /// Whether the peer was shown to be there.
+    pub fn is_validated(&self) -> bool {
+        matches!(self.state, PathState::Validated)
+    }
+
+    /// Takes note that the peer is there.
+    pub fn validate(&mut self) {
+        self.state = PathState::Validated;
+    }
+
+    /// Counts a datagram from the peer.
+    pub fn on_received(&mut self, bytes: usize) {
+        match &mut self.state {
+            PathState::Unproven { budget } => budget.on_received(bytes as u64),
+            PathState::Validated => {}
+        }
+    }
+
+    /// Counts a datagram to the peer against the limit of three.
+    pub fn on_sent(&mut self, bytes: usize) {
+        match &mut self.state {
+            PathState::Unproven { budget } => budget.on_sent(bytes as u64),
+            PathState::Validated => {}
+        }
+    }
+
+    /// The round-trip time for those who only look.
+    pub fn rtt_view(&self, max_ack_delay: Duration) -> RttView {
+        self.rtt.view(max_ack_delay)
+    }
+}
