@@ -12,6 +12,8 @@ use crate::recovery::{Pacer, Rtt, RttView};
 /// Whether the peer was shown to be at the other end.
 #[derive(Debug)]
 pub enum PathState {
+    /// A client's candidate that nothing authentic came from: only seeks go there.
+    Silent,
     /// It may be a lie: no more than three times what came from there goes there (RFC 9000, Section 8).
     Unproven {
         /// What may still be sent.
@@ -48,6 +50,7 @@ impl Path {
     /// What may be sent before the peer proves to be there; `None`: no limit.
     pub fn budget(&self) -> Option<u64> {
         match &self.state {
+            PathState::Silent => Some(0),
             PathState::Unproven { budget } => Some(budget.remaining()),
             PathState::Validated => None,
         }
@@ -63,9 +66,13 @@ impl Path {
         self.state = PathState::Validated;
     }
 
-    /// Counts a datagram from the peer.
+    /// Counts a datagram from the peer; a silent candidate has spoken then.
     pub fn on_received(&mut self, bytes: usize) {
+        if matches!(self.state, PathState::Silent) {
+            self.state = PathState::Unproven { budget: Budget::new() };
+        }
         match &mut self.state {
+            PathState::Silent => {}
             PathState::Unproven { budget } => budget.on_received(bytes as u64),
             PathState::Validated => {}
         }
@@ -75,7 +82,7 @@ impl Path {
     pub fn on_sent(&mut self, bytes: usize) {
         match &mut self.state {
             PathState::Unproven { budget } => budget.on_sent(bytes as u64),
-            PathState::Validated => {}
+            PathState::Silent | PathState::Validated => {}
         }
     }
 

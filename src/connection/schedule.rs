@@ -1,0 +1,146 @@
+//! What to send next: on which path, what for, how much is permitted, how large. Read-only.
+//!
+//! A flight is an attempt: whether anything comes out is known when it was written, not before.
+
+use super::phase::Phase;
+use super::{Connection, Role};
+use crate::config::MIN_DATAGRAM;
+use crate::id::{PathId, SpaceId};
+use crate::packet::Allowance;
+use crate::path::{Path, PathState};
+use crate::time::Instant;
+
+/// Below this many bytes nothing useful fits in a datagram.
+const MIN_USEFUL: usize = 64;
+
+/// What a datagram is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// CONNECTION_CLOSE.
+    Close,
+    /// A challenge to an address that has not spoken, with a PING.
+    Seek,
+    /// A challenge or an answer on a path that has.
+    Validate,
+    /// A server says from its new address that it has moved.
+    Announce,
+    /// A probe after a timeout, in this space.
+    Probe(SpaceId),
+    /// Whatever waits.
+    Normal,
+}
+
+/// One attempt to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) path: PathId,
+    pub(super) purpose: Purpose,
+    pub(super) allowance: Allowance,
+    /// Largest datagram, in bytes.
+    pub(super) max_len: usize,
+    /// Smallest datagram, as far as `max_len` permits.
+    pub(super) min_len: usize,
+    /// Bytes that the window and the pacer let go in one burst.
+    pub(super) burst: u64,
+}
+
+impl Connection {
+    /// What cannot wait: closing, challenges and answers, announcements, probes.
+    pub(super) fn urgent_flight(&self, now: Instant) -> Option<Flight> {
+        if let Phase::Closing(closing) = &self.phase {
+            return closing.is_due().then(|| self.home_flight(Purpose::Close, Allowance::Full, 0)).flatten();
+        }
+        if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(path)) {
+            return Some(flight);
+        }
+        if self.steering.announces() {
+            return self.home_flight(Purpose::Announce, Allowance::Full, usize::from(MIN_DATAGRAM));
+        }
+        let probed = self.spaces.iter().find(|(_, space)| space.probes > 0);
+        let (space, _) = probed?;
+        let _ = now;
+        self.home_flight(Purpose::Probe(space), Allowance::Full, 0)
+    }
+
+    /// Everything else: first the candidate that leads, within what it has earned, then home.
+    pub(super) fn normal_flights(&self, now: Instant) -> [Option<Flight>; 2] {
+        let lead = self.steering.lead().and_then(|id| self.paths.get(id)).and_then(|path| self.lead_flight(path));
+        [lead, self.normal_flight(now)]
+    }
+
+    fn normal_flight(&self, now: Instant) -> Option<Flight> {
+        let home = self.paths.home();
+        let mut flight = self.home_flight(Purpose::Normal, Allowance::Full, 0)?;
+        let room = home.window.room();
+        let paced = if self.config.pacing && self.phase.is_established() {
+            home.pacer.budget(now, home.window.size(), self.rtt().smoothed)
+        } else {
+            u64::MAX
+        };
+        flight.burst = room.min(paced).min(home.budget().unwrap_or(u64::MAX));
+        if room == 0 || paced < flight.max_len as u64 || self.steering.holds_data() {
+            flight.allowance = Allowance::AckOnly;
+        }
+        Some(flight)
+    }
+
+    fn lead_flight(&self, path: &Path) -> Option<Flight> {
+        let PathState::Unproven { budget } = &path.state else { return None };
+        let max_len = usize::from(path.datagram_size).min(usize::try_from(budget.remaining()).unwrap_or(usize::MAX));
+        if max_len < MIN_USEFUL {
+            return None;
+        }
+        let room = path.window.room();
+        let allowance = if room == 0 { Allowance::AckOnly } else { Allowance::Full };
+        let burst = budget.remaining().min(room);
+        Some(Flight { path: path.id, purpose: Purpose::Normal, allowance, max_len, min_len: 0, burst })
+    }
+
+    fn home_flight(&self, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {
+        let home = self.paths.home();
+        let budget = home.budget().map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let max_len = usize::from(home.datagram_size).min(budget);
+        if max_len < MIN_USEFUL {
+            return None;
+        }
+        Some(Flight { path: home.id, purpose, allowance, max_len, min_len, burst: 0 })
+    }
+
+    /// A challenge or an answer that waits on this path.
+    fn validation_flight(&self, path: &Path) -> Option<Flight> {
+        let (wanted, owed) = (path.validation.is_wanted(), path.validation.is_owed());
+        if !wanted && !owed {
+            return None;
+        }
+        let size = usize::from(path.datagram_size);
+        let min_len = usize::from(MIN_DATAGRAM);
+        let flight = Flight {
+            path: path.id,
+            purpose: Purpose::Validate,
+            allowance: Allowance::Seek,
+            max_len: size,
+            min_len,
+            burst: 0,
+        };
+        match &path.state {
+            PathState::Silent => Some(Flight { purpose: Purpose::Seek, min_len: 0, ..flight }),
+            PathState::Unproven { budget } => {
+                let left = usize::try_from(budget.remaining()).unwrap_or(usize::MAX);
+                let allowance =
+                    if self.steering.lead() == Some(path.id) { Allowance::Full } else { Allowance::Seek };
+                if left >= min_len {
+                    Some(Flight { allowance, max_len: size.min(left), ..flight })
+                } else if left >= MIN_USEFUL || matches!(self.role, Role::Client { .. }) && wanted {
+                    // A candidate is never worse off than a silent one: one bare challenge a round needs no budget.
+                    Some(Flight { max_len: MIN_USEFUL.max(left), min_len: 0, ..flight })
+                } else {
+                    None
+                }
+            }
+            PathState::Validated => {
+                let full = path.id == self.paths.home().id && path.window.has_room();
+                Some(Flight { allowance: if full { Allowance::Full } else { Allowance::Seek }, ..flight })
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One row a timer: read the deadline, expire the owner. Nothing is set or stopped; deadlines follow from state.
+
+use super::Connection;
+use super::phase::Phase;
+use crate::error::CloseReason;
+use crate::event::{TimerKind, Wake};
+use crate::id::{PathId, SpaceId};
+use crate::path::Expiry;
+use crate::recovery::{PtoRules, Timeout};
+use crate::time::{Instant, earliest};
+
+/// Every timer of a connection, in the order in which they expire at the same instant.
+const TIMERS: [TimerKind; 10] = [
+    TimerKind::Close,
+    TimerKind::Handshake,
+    TimerKind::Idle,
+    TimerKind::Recovery,
+    TimerKind::Ack,
+    TimerKind::Path,
+    TimerKind::Migration,
+    TimerKind::KeepAlive,
+    TimerKind::Keys,
+    TimerKind::Pacer,
+];
+
+impl Connection {
+    /// When the connection wants to be called, and what for.
+    pub(crate) fn wake(&self) -> Option<Wake> {
+        let mut next: Option<Wake> = None;
+        for timer in TIMERS {
+            if let Some(at) = self.deadline(timer) {
+                if next.is_none_or(|wake| at < wake.at) {
+                    next = Some(Wake { at, timer });
+                }
+            }
+        }
+        next
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        for timer in TIMERS {
+            if self.deadline(timer).is_some_and(|at| at <= now) {
+                self.expire(now, timer);
+            }
+        }
+    }
+
+    fn deadline(&self, timer: TimerKind) -> Option<Instant> {
+        let open = self.phase.is_open();
+        match timer {
+            TimerKind::Close => self.phase.deadline(),
+            TimerKind::Handshake => match self.phase {
+                Phase::Handshaking { deadline } => Some(deadline),
+                Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => None,
+            },
+            TimerKind::Idle if open => self.idle_deadline(),
+            TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
+            TimerKind::Recovery if open => self.recovery.deadline(self.rtt(), self.pto_rules()),
+            TimerKind::Ack if open => self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline())),
+            TimerKind::Path if open => {
+                let validations = self.paths.iter().fold(None, |at, p| earliest(at, p.validation.deadline()));
+                earliest(validations, self.paths.former_deadline())
+            }
+            TimerKind::Migration if open => self.steering.deadline(),
+            TimerKind::Keys if open => {
+                self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
+            }
+            TimerKind::Pacer if open => self.pacer_deadline(),
+            TimerKind::Idle
+            | TimerKind::KeepAlive
+            | TimerKind::Recovery
+            | TimerKind::Ack
+            | TimerKind::Path
+            | TimerKind::Migration
+            | TimerKind::Keys
+            | TimerKind::Pacer
+            | TimerKind::Relocation => None,
+        }
+    }
+
+    /// The idle timer waits while a moved server is looked for, or a plan holds it (server-migration rules, 2.7, 4.8).
+    fn idle_deadline(&self) -> Option<Instant> {
+        let at = self.idle.deadline(self.pto())?;
+        self.steering.idle_held_until().map_or(Some(at), |held| Some(at.max(held)))
+    }
+
+    fn pacer_deadline(&self) -> Option<Instant> {
+        let home = self.paths.home();
+        if !self.config.pacing || !self.phase.is_established() || !home.window.has_room() {
+            return None;
+        }
+        if !self.streams.has_data_to_send() {
+            return None;
+        }
+        home.pacer.ready_at(home.window.size(), self.rtt().smoothed)
+    }
+
+    pub(super) fn pto_rules(&self) -> PtoRules {
+        PtoRules {
+            confirmed: self.phase.is_confirmed(),
+            has_handshake_keys: self.spaces.has(SpaceId::Handshake),
+            // A client that has not proved its address keeps the server's hands free (RFC 9002, Section 6.2.2.1).
+            peer_validated: self.peer_knows_our_address(),
+            blocked: self.paths.home().budget() == Some(0),
+            spacing_cap: self.steering.pto_cap(),
+        }
+    }
+
+    fn expire(&mut self, now: Instant, timer: TimerKind) {
+        match timer {
+            TimerKind::Close => self.phase = Phase::Drained,
+            TimerKind::Handshake => self.vanish(CloseReason::HandshakeTimedOut),
+            TimerKind::Idle => self.vanish(CloseReason::TimedOut),
+            TimerKind::KeepAlive => {
+                self.control.ask();
+                self.idle.on_keep_alive(now);
+            }
+            TimerKind::Recovery => self.on_recovery_timeout(now),
+            TimerKind::Ack => {
+                for space in SpaceId::ALL {
+                    if let Some(space) = self.spaces.get_mut(space) {
+                        space.received.expire(now);
+                    }
+                }
+            }
+            TimerKind::Path => self.on_path_timeout(now),
+            TimerKind::Migration => self.on_migration_timeout(now),
+            TimerKind::Keys => {
+                for space in SpaceId::ALL {
+                    if let Some(space) = self.spaces.get_mut(space) {
+                        space.keys.expire(now);
+                    }
+                }
+            }
+            // The next poll asks the pacer itself.
+            TimerKind::Pacer | TimerKind::Relocation => {}
+        }
+    }
+
+    fn on_recovery_timeout(&mut self, now: Instant) {
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
+        let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
+        let outcome = self.recovery.on_timeout(now, self.rtt(), self.pto_rules(), view, &mut fates);
+        match outcome {
+            Timeout::Lost(space) => {
+                self.settle_windows(now, &fates);
+                self.reconsider(space, &fates);
+            }
+            Timeout::Probe(space) => {
+                self.stats.probe_timeouts += 1;
+                // Two datagrams, with what is oldest in them: more likely to bring an answer than a bare PING.
+                self.recovery.reoffer_oldest(space, 2, &mut fates);
+                self.reconsider(space, &fates);
+                if let Some(space) = self.spaces.get_mut(space) {
+                    space.probes = 2;
+                }
+                self.on_loss_timeout(now, space);
+            }
+            Timeout::Nothing => {}
+        }
+        self.scratch.fates = fates;
+    }
+
+    fn on_path_timeout(&mut self, now: Instant) {
+        if self.paths.former_deadline().is_some_and(|at| at <= now) {
+            if let Some(former) = self.paths.former() {
+                self.forget_path(former);
+            }
+        }
+        let due: smallvec::SmallVec<[PathId; 2]> =
+            self.paths.iter().filter(|p| p.validation.deadline().is_some_and(|at| at <= now)).map(|p| p.id).collect();
+        for id in due {
+            let data = self.rng.bytes();
+            let Some(path) = self.paths.get_mut(id) else { continue };
+            match path.validation.expire(now) {
+                Expiry::Nothing => {}
+                Expiry::Again => path.validation.want(data),
+                Expiry::Failed => self.on_validation_failed(id),
+            }
+        }
+    }
+
+    /// A path did not answer: a server goes back to the address it knows (RFC 9000, Section 9.3.2).
+    fn on_validation_failed(&mut self, id: PathId) {
+        if id != self.paths.home().id {
+            return self.forget_path(id);
+        }
+        let Some(fallback) = self.paths.fallback() else {
+            if self.side().is_client() {
+                return;
+            }
+            // Without an address that was ever proved there is nobody to tell.
+            return self.vanish(CloseReason::TimedOut);
+        };
+        let (from, failed) = (self.remote(), self.paths.home().id);
+        self.paths.move_home(fallback);
+        self.paths.set_fallback(None);
+        let to = self.remote();
+        self.remote_ids.adopt(to);
+        self.forget_path(failed);
+        self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
+    }
+}
+

@@ -1,0 +1,255 @@
+//! Filling the caller's buffer: datagrams of packets of frames, each owner asked in turn.
+
+use super::phase::Phase;
+use super::schedule::{Flight, Purpose};
+use super::{Connection, Role, VERSION};
+use crate::config::MIN_DATAGRAM;
+use crate::frame::{Ping, Record};
+use crate::id::{PathId, SpaceId};
+use crate::net::{Ecn, Transmit};
+use crate::packet::{DatagramWriter, Draft, Header, PacketWriter};
+use crate::recovery::Sent;
+use crate::time::Instant;
+
+/// What a connection answers when it is asked for datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// The buffer holds datagrams.
+    Transmit(Transmit),
+    /// The buffer is too small for one datagram.
+    TooSmall,
+    /// There is nothing to send now.
+    Nothing,
+}
+
+impl Connection {
+    /// Fills `out` with one datagram, or with a burst of one size.
+    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Polled {
+        match &self.phase {
+            Phase::Draining { .. } | Phase::Drained => return Polled::Nothing,
+            Phase::Handshaking { .. } | Phase::Established { .. } | Phase::Closing(_) => {}
+        }
+        if out.len() < usize::from(self.paths.home().datagram_size) {
+            return Polled::TooSmall;
+        }
+        if let Some(flight) = self.urgent_flight(now) {
+            if let Some(transmit) = self.fly(now, &flight, out) {
+                return Polled::Transmit(transmit);
+            }
+        }
+        if !self.phase.is_open() {
+            return Polled::Nothing;
+        }
+        for flight in self.normal_flights(now).into_iter().flatten() {
+            if let Some(transmit) = self.fly(now, &flight, out) {
+                return Polled::Transmit(transmit);
+            }
+        }
+        Polled::Nothing
+    }
+
+    /// Carries a flight out; `None` if nothing came of it.
+    fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Transmit> {
+        let first = self.fill(now, flight, &mut out[..flight.max_len]);
+        self.on_flown(now, flight, first);
+        if first == 0 {
+            return None;
+        }
+        let tuple = self.paths.get(flight.path).map(|path| path.tuple)?;
+        let mut len = first;
+        let mut datagrams = 1;
+        if flight.purpose == Purpose::Normal && first == flight.max_len {
+            // The rest of a burst: datagrams of the first one's size, the last perhaps shorter.
+            let mut left = flight.burst.saturating_sub(first as u64);
+            while datagrams < self.config.burst && left >= first as u64 && out.len() - len >= first {
+                let next = self.fill(now, flight, &mut out[len..len + first]);
+                if next == 0 {
+                    break;
+                }
+                len += next;
+                datagrams += 1;
+                left -= next as u64;
+                if next < first {
+                    break;
+                }
+            }
+        }
+        self.stats.datagrams_sent += datagrams as u64;
+        self.stats.bytes_sent += len as u64;
+        let segment = if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
+        Some(Transmit { path: tuple, ecn: Ecn::NotEct, len, segment })
+    }
+
+    /// A flight is over, and its first datagram had this length: who waited for it is told.
+    fn on_flown(&mut self, now: Instant, flight: &Flight, len: usize) {
+        match flight.purpose {
+            Purpose::Close => {
+                if let Phase::Closing(closing) = &mut self.phase {
+                    closing.on_sent();
+                }
+            }
+            Purpose::Seek => self.stats.seeks += u64::from(len > 0),
+            Purpose::Announce => self.on_announced(now),
+            Purpose::Probe(space) => {
+                if let Some(space) = self.spaces.get_mut(space) {
+                    space.probes = space.probes.saturating_sub(1);
+                }
+            }
+            Purpose::Validate => {}
+            Purpose::Normal => {
+                let starved = len == 0 && flight.allowance == crate::packet::Allowance::Full;
+                if let Some(path) = self.paths.get_mut(flight.path) {
+                    path.window.set_app_limited(starved);
+                }
+            }
+        }
+    }
+
+    /// Composes, seals and books one datagram; returns its length, 0 if nothing came out.
+    fn fill(&mut self, now: Instant, flight: &Flight, buf: &mut [u8]) -> usize {
+        let mut records = std::mem::take(&mut self.scratch.records);
+        records.clear();
+        let mut datagram = DatagramWriter::new(buf, &mut records);
+        for space in SpaceId::ALL {
+            if !self.may_send_in(space, flight) {
+                continue;
+            }
+            let header = self.header(space, flight.path);
+            let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
+            let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
+            self.compose(now, flight, space, &mut packet);
+            packet.finish();
+        }
+        if datagram.is_empty() {
+            self.scratch.records = records;
+            return 0;
+        }
+        let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
+        datagram.pad_to(min_len);
+        let spaces = &mut self.spaces;
+        let sealed = datagram.seal(|draft, packet| {
+            if let Some(space) = spaces.get_mut(draft.space) {
+                space.keys.seal(draft, packet);
+            }
+        });
+        self.book(now, flight, &sealed.drafts, sealed.len, &records);
+        self.scratch.records = records;
+        sealed.len
+    }
+
+    /// Whether a packet of this space may be tried in this flight.
+    fn may_send_in(&self, space: SpaceId, flight: &Flight) -> bool {
+        let on_home = flight.path == self.paths.home().id;
+        let ready = match space {
+            SpaceId::Initial | SpaceId::Handshake => on_home,
+            SpaceId::Data => self.phase.is_established() || !self.phase.is_open(),
+        };
+        ready && self.spaces.has(space)
+    }
+
+    fn header(&self, space: SpaceId, path: PathId) -> Header<'static> {
+        let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
+        match space {
+            SpaceId::Initial => {
+                Header::Initial { version: VERSION, dcid, scid: self.local_ids.first(), token: &[] }
+            }
+            SpaceId::Handshake => Header::Handshake { version: VERSION, dcid, scid: self.local_ids.first() },
+            SpaceId::Data => Header::Short { dcid },
+        }
+    }
+
+    /// Asks every owner, in order of priority.
+    fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
+        if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
+            return closing.farewell.write(packet);
+        }
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+        if id == SpaceId::Data {
+            if let Some(path) = self.paths.get_mut(flight.path) {
+                path.validation.write(packet);
+            }
+        }
+        space.crypto.write(packet);
+        if id == SpaceId::Data {
+            self.control.write(packet);
+            self.local_ids.write(packet);
+            self.remote_ids.write(packet);
+            self.steering.write(packet);
+            self.streams.write_control(packet);
+            self.streams.write(packet);
+        }
+        self.complete(flight, id, packet);
+    }
+
+    /// Some flights must ask for an answer, whatever came out.
+    fn complete(&self, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
+        let asks = match flight.purpose {
+            Purpose::Seek => id == SpaceId::Data,
+            Purpose::Announce => id == SpaceId::Data && !packet.is_ack_eliciting(),
+            Purpose::Probe(space) => id == space && !packet.is_ack_eliciting(),
+            Purpose::Close | Purpose::Validate | Purpose::Normal => false,
+        };
+        if asks {
+            // A packet so full that a PING does not fit asks for an answer already.
+            let _ = packet.write(&Ping);
+        }
+    }
+
+    /// Initial packets travel in datagrams of at least 1200 bytes: all of a client's, a server's ack-eliciting ones
+    /// (RFC 9000, Section 14.1).
+    fn handshake_min_len(&self, drafts: &[Draft]) -> usize {
+        let client = matches!(self.role, Role::Client { .. });
+        let padded = drafts.iter().any(|draft| draft.space == SpaceId::Initial && (client || draft.ack_eliciting));
+        if padded { usize::from(MIN_DATAGRAM) } else { 0 }
+    }
+
+    /// A datagram leaves: recovery, windows, budgets and timers take note.
+    fn book(&mut self, now: Instant, flight: &Flight, drafts: &[Draft], len: usize, records: &[Record]) {
+        let on_home = flight.path == self.paths.home().id;
+        let mut in_flight_bytes = 0;
+        let mut ack_eliciting = false;
+        let mut first_handshake = false;
+        for draft in drafts {
+            let own = records.get(draft.records.clone()).unwrap_or_default();
+            // A bare challenge elsewhere than home arms no timer and charges no window (server-migration rules, 2.3).
+            let bare = !on_home && own.is_empty();
+            let sent = Sent {
+                number: draft.number,
+                path: flight.path,
+                len: u16::try_from(draft.sealed_len()).unwrap_or(u16::MAX),
+                ack_eliciting: draft.ack_eliciting && !bare,
+                in_flight: draft.in_flight && !bare,
+            };
+            if sent.in_flight {
+                in_flight_bytes += u64::from(sent.len);
+            }
+            ack_eliciting |= sent.ack_eliciting;
+            first_handshake |= draft.space == SpaceId::Handshake;
+            self.recovery.on_sent(now, draft.space, sent, own);
+            if let Some(Record::Ack { .. }) = own.first() {
+                if let Some(space) = self.spaces.get_mut(draft.space) {
+                    space.received.on_ack_sent();
+                }
+            }
+        }
+        self.stats.packets_sent += drafts.len() as u64;
+        self.idle.on_sent(now, ack_eliciting);
+        let paced = self.config.pacing && self.phase.is_established();
+        if let Some(path) = self.paths.get_mut(flight.path) {
+            path.on_sent(len);
+            path.validation.on_sent(now, len >= usize::from(MIN_DATAGRAM));
+            if in_flight_bytes > 0 {
+                path.window.on_sent(in_flight_bytes);
+                if paced {
+                    path.pacer.on_sent(now, in_flight_bytes);
+                }
+            }
+        }
+        // A client's first Handshake packet ends the Initial space (RFC 9001, Section 4.9.1).
+        if first_handshake && matches!(self.role, Role::Client { .. }) && self.spaces.has(SpaceId::Initial) {
+            self.discard_space(now, SpaceId::Initial);
+        }
+    }
+}
+

@@ -1,0 +1,105 @@
+//! What to do with a datagram that belongs to no connection: a pure decision on its first packet.
+//!
+//! Everything here costs constant work and no memory, whatever the datagram claims.
+
+use crate::connection::VERSION;
+use crate::id::ConnectionId;
+use crate::packet::{Invariant, MIN_INITIAL};
+use crate::stats::DropReason;
+
+/// Shortest connection ID a client may pick for its first Initial, in bytes (RFC 9000, Section 7.2).
+const MIN_FIRST_DCID: usize = 8;
+
+/// What a first packet asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// A client wants to connect.
+    Connect {
+        /// The random ID it sent to.
+        dcid: ConnectionId,
+        /// The ID it wants to be called.
+        scid: ConnectionId,
+    },
+    /// A version we do not speak, in a datagram large enough to be answered.
+    OtherVersion,
+    /// A 1-RTT packet of a connection that is not here (any more).
+    Stray {
+        /// The ID it was sent to.
+        dcid: ConnectionId,
+    },
+    /// Nothing to be answered.
+    Nothing(DropReason),
+}
+
+/// Reads the first packet of a datagram of which no connection is known; `cid_len` is the length of our own IDs.
+pub fn judge(datagram: &[u8], cid_len: usize) -> First {
+    let Some(first) = Invariant::read(datagram, cid_len) else { return First::Nothing(DropReason::Malformed) };
+    let Some(version) = first.version else {
+        return match ConnectionId::new(first.dcid) {
+            Some(dcid) => First::Stray { dcid },
+            None => First::Nothing(DropReason::Malformed),
+        };
+    };
+    if version == 0 {
+        // A Version Negotiation packet answers a client; without a connection there is none.
+        return First::Nothing(DropReason::UnexpectedType);
+    }
+    if datagram.len() < MIN_INITIAL {
+        return First::Nothing(DropReason::SmallInitial);
+    }
+    if version != VERSION {
+        return First::OtherVersion;
+    }
+    if !first.is_initial() {
+        return First::Nothing(DropReason::UnknownConnection);
+    }
+    match (ConnectionId::new(first.dcid), ConnectionId::new(first.scid)) {
+        (Some(dcid), Some(scid)) if dcid.len() >= MIN_FIRST_DCID => First::Connect { dcid, scid },
+        _ => First::Nothing(DropReason::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(first: u8, version: u32, dcid: &[u8], len: usize) -> Vec<u8> {
+        let mut datagram = vec![first];
+        datagram.extend(version.to_be_bytes());
+        datagram.push(u8::try_from(dcid.len()).expect("short"));
+        datagram.extend(dcid);
+        datagram.push(0);
+        datagram.resize(len, 0);
+        datagram
+    }
+
+    #[test]
+    fn a_large_initial_wants_to_connect() {
+        let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
+        let first = judge(&long(0xc0, 1, &[7; 8], 1200), 8);
+        assert_eq!(first, First::Connect { dcid, scid: ConnectionId::EMPTY });
+    }
+
+    #[test]
+    fn a_small_initial_is_answered_by_nothing() {
+        assert_eq!(judge(&long(0xc0, 1, &[7; 8], 1199), 8), First::Nothing(DropReason::SmallInitial));
+        assert_eq!(judge(&long(0xc0, 0xabcd, &[7; 8], 1199), 8), First::Nothing(DropReason::SmallInitial));
+    }
+
+    #[test]
+    fn a_first_connection_id_of_seven_bytes_is_refused() {
+        assert_eq!(judge(&long(0xc0, 1, &[7; 7], 1200), 8), First::Nothing(DropReason::Malformed));
+    }
+
+    #[test]
+    fn another_version_is_told_apart_whatever_its_connection_id() {
+        assert_eq!(judge(&long(0xc0, 0xabcd, &[7; 200], 1200), 8), First::OtherVersion);
+        assert_eq!(judge(&long(0xc0, 0, &[7; 8], 1200), 8), First::Nothing(DropReason::UnexpectedType));
+    }
+
+    #[test]
+    fn nothing_at_all_is_malformed() {
+        assert_eq!(judge(&[], 8), First::Nothing(DropReason::Malformed));
+        assert_eq!(judge(&[0x40; 8], 8), First::Nothing(DropReason::Malformed));
+    }
+}

@@ -1,0 +1,377 @@
+//! The endpoint: two ways in (datagrams and time), one way out ([`Endpoint::poll`]).
+//!
+//! Owns its connections, routes datagrams to them, and asks each that is awake what it has to say. What to do with a
+//! stranger's datagram is decided in [`incoming`], who is next in [`agenda`], who is meant in [`router`]; moving many
+//! connections at once is [`relocate`].
+
+mod agenda;
+mod incoming;
+mod relocate;
+mod router;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::cid;
+use crate::config::{ClientConfig, EndpointConfig, ServerConfig};
+use crate::connection::{Connection, Note, Polled, VERSION};
+use crate::crypto::ResetKey;
+use crate::error::ConnectError;
+use crate::event::{ConnectionEvent, Event, Output, TimerKind};
+use crate::id::{ConnectionHandle, ConnectionId};
+use crate::net::{Arrival, Ecn, FourTuple, Transmit};
+use crate::packet::{Invariant, reset, version_negotiation};
+use crate::rng::Rng;
+use crate::stats::{DropReason, Stats};
+use crate::time::Instant;
+
+use agenda::Agenda;
+use incoming::First;
+use relocate::Relocating;
+use router::Router;
+
+/// Answers without a connection that wait to be sent, at most; further ones are not given.
+const MAX_ANSWERS: usize = 32;
+/// Stateless resets and version negotiations a second, at most (RFC 9000, Section 10.3.3).
+const ANSWERS_A_SECOND: u32 = 200;
+
+/// A connection and the generation of its slot.
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    connection: Connection,
+}
+
+/// A short datagram that answers a stranger.
+#[derive(Debug)]
+struct Answer {
+    path: FourTuple,
+    bytes: Vec<u8>,
+}
+
+/// A QUIC endpoint: a client, a server, or both.
+///
+/// The whole driver: bytes arrived -> [`handle_datagrams`](Self::handle_datagrams); the clock reached `wake.at` ->
+/// [`handle_timeout`](Self::handle_timeout); after either, and after touching a connection, [`poll`](Self::poll) in a
+/// loop until it says [`Output::Idle`].
+pub struct Endpoint {
+    config: EndpointConfig,
+    slots: Slab<Slot>,
+    router: Router,
+    agenda: Agenda,
+    relocating: Relocating,
+    answers: VecDeque<Answer>,
+    /// The second in which answers were given, and how many.
+    answered: (Instant, u32),
+    generation: u32,
+    reset_key: ResetKey,
+    rng: Box<dyn Rng>,
+    stats: Stats,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("connections", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without connections.
+    pub fn new(config: EndpointConfig, mut rng: Box<dyn Rng>) -> Self {
+        let secret = config.reset_secret.unwrap_or_else(|| rng.bytes());
+        let key = [rng.bytes(), rng.bytes()].map(u64::from_be_bytes);
+        Self {
+            config,
+            slots: Slab::new(),
+            router: Router::new(key),
+            agenda: Agenda::default(),
+            relocating: Relocating::default(),
+            answers: VecDeque::new(),
+            answered: (Instant::ZERO, 0),
+            generation: 0,
+            reset_key: ResetKey::new(secret),
+            rng,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Begins a connection to `path.remote`; the server must prove to be `server_name`.
+    ///
+    /// # Errors
+    ///
+    /// A name or an address that cannot be connected to, or a TLS configuration that cannot be used. Nothing is sent
+    /// or kept then.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        path: FourTuple,
+        config: Arc<ClientConfig>,
+        server_name: &str,
+    ) -> Result<ConnectionHandle, ConnectError> {
+        if path.remote.ip().is_unspecified() || path.remote.port() == 0 {
+            return Err(ConnectError::Address(path.remote));
+        }
+        let scid = self.fresh_id();
+        let (rng, key) = (self.rng.fork(), self.reset_key.clone());
+        let connection = Connection::client(now, path, config, server_name, rng, scid, key)?;
+        Ok(self.admit(connection))
+    }
+
+    /// Takes in one datagram, or a train of datagrams of one size; they are decrypted where they lie.
+    pub fn handle_datagrams(&mut self, now: Instant, arrival: Arrival, datagrams: &mut [u8]) {
+        let segment = arrival.segment.map_or(datagrams.len(), |segment| segment.get().into());
+        for datagram in datagrams.chunks_mut(segment.max(1)) {
+            self.handle_datagram(now, arrival.path, arrival.ecn, datagram);
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_received += datagram.len() as u64;
+        let dcid = Invariant::read(datagram, self.config.cid_len).and_then(|first| ConnectionId::new(first.dcid));
+        let handle = match dcid.and_then(|dcid| self.router.find(&dcid)) {
+            Some(handle) => handle,
+            None => match reset::token_of(datagram).and_then(|token| self.router.find_token(&token)) {
+                Some(handle) => handle,
+                None => return self.handle_stranger(now, path, ecn, datagram),
+            },
+        };
+        if let Some(slot) = self.slot_mut(handle) {
+            slot.connection.handle_datagram(now, path, ecn, datagram);
+            self.agenda.wake(handle);
+        }
+    }
+
+    /// A datagram that belongs to no connection.
+    fn handle_stranger(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
+        match incoming::judge(datagram, self.config.cid_len) {
+            First::Connect { dcid, scid } => self.accept(now, path, ecn, dcid, scid, datagram),
+            First::OtherVersion => {
+                self.stats.drop(DropReason::Version);
+                self.answer_version(now, path, datagram);
+            }
+            First::Stray { dcid } => {
+                self.stats.drop(DropReason::UnknownConnection);
+                self.answer_stray(now, path, dcid, datagram.len());
+            }
+            First::Nothing(reason) => self.stats.drop(reason),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        path: FourTuple,
+        ecn: Ecn,
+        dcid: ConnectionId,
+        scid: ConnectionId,
+        datagram: &mut [u8],
+    ) {
+        let Some(config) = self.server_config() else { return self.stats.drop(DropReason::NotAdmitted) };
+        let own = self.fresh_id();
+        let (rng, key) = (self.rng.fork(), self.reset_key.clone());
+        let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, key);
+        connection.handle_datagram(now, path, ecn, datagram);
+        // Only a packet that decrypts makes a connection; anything else costs us this much and nothing more.
+        if connection.stats().packets_received == 0 && !connection.has_to_say() {
+            return self.stats.drop(DropReason::Undecryptable);
+        }
+        self.admit(connection);
+    }
+
+    /// The server's configuration, if a new connection is admitted now.
+    fn server_config(&self) -> Option<Arc<ServerConfig>> {
+        let full = self.slots.len() >= self.config.max_connections;
+        if full || !self.relocating.admits() { None } else { self.config.server.clone() }
+    }
+
+    fn admit(&mut self, connection: Connection) -> ConnectionHandle {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.slots.insert(Slot { generation: self.generation, connection });
+        let slot = u32::try_from(slot).expect("connections are fewer than 2^32");
+        let handle = ConnectionHandle { slot, generation: self.generation };
+        self.spend_notes(handle);
+        self.agenda.wake(handle);
+        handle
+    }
+
+    fn fresh_id(&mut self) -> ConnectionId {
+        cid::random(self.config.cid_len, &mut *self.rng)
+    }
+
+    /// Whether another answer to a stranger may be given in this second.
+    fn may_answer(&mut self, now: Instant) -> bool {
+        let (since, given) = &mut self.answered;
+        if now.since(*since) >= Duration::from_secs(1) {
+            (*since, *given) = (now, 0);
+        }
+        *given += 1;
+        *given <= ANSWERS_A_SECOND && self.answers.len() < MAX_ANSWERS
+    }
+
+    fn answer_version(&mut self, now: Instant, path: FourTuple, datagram: &[u8]) {
+        if self.config.server.is_none() || !self.may_answer(now) {
+            return;
+        }
+        let [random] = self.rng.bytes();
+        let Some(first) = Invariant::read(datagram, self.config.cid_len) else { return };
+        let mut bytes = vec![0; datagram.len()];
+        if let Some(len) = version_negotiation(&mut bytes, first.scid, first.dcid, random, &[VERSION]) {
+            bytes.truncate(len);
+            self.answers.push_back(Answer { path, bytes });
+        }
+    }
+
+    /// A stateless reset, but not while a move is under way: the connection may live on another host.
+    fn answer_stray(&mut self, now: Instant, path: FourTuple, dcid: ConnectionId, trigger: usize) {
+        if !self.relocating.permits_resets() || !self.may_answer(now) {
+            return;
+        }
+        let token = self.reset_key.token(&dcid);
+        let mut bytes = vec![0; trigger];
+        let rng = &mut self.rng;
+        if let Some(len) = reset::write(&mut bytes, trigger, token, &mut |out| rng.fill(out)) {
+            bytes.truncate(len);
+            self.answers.push_back(Answer { path, bytes });
+        }
+    }
+
+    /// Tells the endpoint that time has passed; calling it early does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(handle) = self.agenda.pop_due(now) {
+            if let Some(slot) = self.slot_mut(handle) {
+                slot.connection.handle_timeout(now);
+                self.agenda.wake(handle);
+            }
+        }
+        self.expire_relocation(now);
+    }
+
+    /// What the endpoint has to say; to be called in a loop until it is [`Output::Idle`].
+    ///
+    /// `out` takes datagrams: one if it holds one, a burst of one size if it holds more.
+    pub fn poll(&mut self, now: Instant, out: &mut [u8]) -> Output {
+        if let Some(transmit) = self.poll_answer(out) {
+            return Output::Transmit(transmit);
+        }
+        loop {
+            if let Some(event) = self.poll_relocation(now) {
+                return Output::Event(Event::Relocation(event));
+            }
+            let Some(handle) = self.agenda.front() else {
+                return Output::Idle { wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()) };
+            };
+            if let Some(output) = self.poll_connection(now, handle, out) {
+                return output;
+            }
+        }
+    }
+
+    fn poll_answer(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        let answer = self.answers.pop_front()?;
+        let len = answer.bytes.len();
+        out.get_mut(..len)?.copy_from_slice(&answer.bytes);
+        self.count_sent(1, len);
+        Some(Transmit { path: answer.path, ecn: Ecn::NotEct, len, segment: None })
+    }
+
+    fn poll_connection(&mut self, now: Instant, handle: ConnectionHandle, out: &mut [u8]) -> Option<Output> {
+        self.spend_notes(handle);
+        let Some(slot) = self.slot_mut(handle) else {
+            self.agenda.rest(None);
+            return None;
+        };
+        let connection = &mut slot.connection;
+        if let Some(event) = connection.poll_event() {
+            self.watch_relocation(now, handle, &event);
+            return Some(Output::Event(Event::Connection(handle, event)));
+        }
+        match connection.poll_transmit(now, out) {
+            Polled::Transmit(transmit) => {
+                let segment = transmit.segment.map_or(transmit.len, |segment| segment.get().into());
+                self.count_sent(transmit.len.div_ceil(segment.max(1)), transmit.len);
+                self.agenda.rotate();
+                Some(Output::Transmit(transmit))
+            }
+            Polled::TooSmall => Some(Output::TooSmall),
+            Polled::Nothing if connection.is_drained() => {
+                self.bury(now, handle);
+                None
+            }
+            Polled::Nothing => {
+                let wake = connection.wake();
+                self.agenda.rest(wake);
+                None
+            }
+        }
+    }
+
+    fn count_sent(&mut self, datagrams: usize, bytes: usize) {
+        self.stats.datagrams_sent += datagrams as u64;
+        self.stats.bytes_sent += bytes as u64;
+    }
+
+    /// A connection is over: its names go, then itself.
+    fn bury(&mut self, now: Instant, handle: ConnectionHandle) {
+        self.agenda.forget(handle);
+        if let Some(slot) = self.slots.try_remove(handle.slot as usize) {
+            slot.connection.names().for_each(|note| self.spend_note(handle, note));
+        }
+        self.relocation_lost(now, handle);
+    }
+
+    fn spend_notes(&mut self, handle: ConnectionHandle) {
+        while let Some(note) = self.slot_mut(handle).and_then(|slot| slot.connection.poll_note()) {
+            self.spend_note(handle, note);
+        }
+    }
+
+    fn spend_note(&mut self, handle: ConnectionHandle, note: Note) {
+        match note {
+            Note::Issued(id) => self.router.insert(id, handle),
+            Note::Retired(id) => self.router.remove(&id, handle),
+            Note::Token(token) => self.router.insert_token(token, handle),
+            Note::TokenGone(token) => self.router.remove_token(&token, handle),
+        }
+    }
+
+    fn slot_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Slot> {
+        self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
+    }
+
+    /// The connection with this handle; `None` once it is over.
+    pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
+        let slot = self.slots.get(handle.slot as usize)?;
+        (slot.generation == handle.generation).then_some(&slot.connection)
+    }
+
+    /// The connection with this handle, to be spoken through; it is polled next time.
+    pub fn connection_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Connection> {
+        self.slot_mut(handle)?;
+        self.agenda.wake(handle);
+        self.slot_mut(handle).map(|slot| &mut slot.connection)
+    }
+
+    /// All connections, those that are closing included.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionHandle, &Connection)> {
+        self.slots.iter().map(|(slot, held)| {
+            let slot = u32::try_from(slot).expect("connections are fewer than 2^32");
+            (ConnectionHandle { slot, generation: held.generation }, &held.connection)
+        })
+    }
+
+    /// What the endpoint as a whole has counted: datagrams of all connections, and what belonged to none.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}
+
+/// Whether an event ends its connection.
+fn ends(event: &ConnectionEvent) -> bool {
+    matches!(event, ConnectionEvent::Closed(_))
+}
+

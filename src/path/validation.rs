@@ -1,0 +1,233 @@
+//! The PATH_CHALLENGE exchange of one path (RFC 9000, Section 8.2).
+//!
+//! Keeps the challenges that may still be answered and the answers that are owed. Who wants a path proved, how often it
+//! is asked and what follows is decided elsewhere; only [`Validation::begin`] repeats itself, for a server that follows
+//! its client. Random bytes come in as values.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::frame::{PathChallenge, PathResponse};
+use crate::packet::PacketWriter;
+use crate::time::Instant;
+
+/// Challenges of one path that stay answerable; an older one is forgotten.
+const MAX_ANSWERABLE: usize = 8;
+/// Answers owed on one path; the oldest is forgotten when a peer asks more often than it lets us speak.
+const MAX_OWED: usize = 4;
+/// How often a path that was begun is asked before it is given up.
+const ATTEMPTS: u32 = 3;
+
+/// A challenge that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    data: [u8; 8],
+    at: Instant,
+    padded: bool,
+}
+
+/// What an answer proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The time since the challenge was sent.
+    pub rtt: Duration,
+    /// Whether the challenge travelled in a datagram of at least 1200 bytes, so that the path is known to carry them.
+    pub padded: bool,
+}
+
+/// What is due when a validation that repeats itself comes to its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: the deadline lies ahead, or there is none.
+    Nothing,
+    /// The next challenge is wanted.
+    Again,
+    /// The path did not answer.
+    Failed,
+}
+
+/// Attempts of a validation that repeats itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Attempts {
+    made: u32,
+    next: Instant,
+    spacing: Duration,
+}
+
+/// Challenges sent and answers owed.
+#[derive(Debug, Default)]
+pub struct Validation {
+    wanted: Option<[u8; 8]>,
+    sent: SmallVec<[Sent; 1]>,
+    owed: SmallVec<[[u8; 8]; 1]>,
+    attempts: Option<Attempts>,
+}
+
+impl Validation {
+    /// Nothing is asked and nothing owed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wants one challenge with this data sent; it replaces one that was not sent yet.
+    pub fn want(&mut self, data: [u8; 8]) {
+        self.wanted = Some(data);
+    }
+
+    /// Wants the path proved: asks now and twice more, the wait doubling from `pto`.
+    pub fn begin(&mut self, now: Instant, data: [u8; 8], pto: Duration) {
+        self.want(data);
+        self.attempts = Some(Attempts { made: 1, next: now + pto, spacing: pto });
+    }
+
+    /// Whether a challenge waits to be sent.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Whether an answer waits to be sent.
+    pub fn is_owed(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// The peer asks: its data is to be sent back on this path.
+    pub fn on_challenge(&mut self, data: [u8; 8]) {
+        if self.owed.contains(&data) {
+            return;
+        }
+        if self.owed.len() == MAX_OWED {
+            self.owed.remove(0);
+        }
+        self.owed.push(data);
+    }
+
+    /// The peer answers: what that proves, if it answers a challenge of this path.
+    pub fn on_response(&mut self, now: Instant, data: [u8; 8]) -> Option<Answer> {
+        let sent = *self.sent.iter().find(|sent| sent.data == data)?;
+        self.sent.clear();
+        self.wanted = None;
+        self.attempts = None;
+        Some(Answer { rtt: now.since(sent.at), padded: sent.padded })
+    }
+
+    /// Writes the answers owed, then the challenge wanted; what does not fit waits.
+    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+        self.owed.retain(|data| packet.write(&PathResponse { data: *data }).is_err());
+        if let Some(data) = self.wanted {
+            // It is taken for sent when the datagram is complete: only then its size is known.
+            let _ = packet.write(&PathChallenge { data });
+        }
+    }
+
+    /// The datagram that [`Validation::write`] wrote into is complete.
+    pub fn on_sent(&mut self, now: Instant, padded: bool) {
+        let Some(data) = self.wanted.take() else { return };
+        if self.sent.len() == MAX_ANSWERABLE {
+            self.sent.remove(0);
+        }
+        self.sent.push(Sent { data, at: now, padded });
+    }
+
+    /// When [`Validation::expire`] is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.attempts.map(|attempts| attempts.next)
+    }
+
+    /// The deadline may have come; [`Expiry::Again`] is to be followed by [`Validation::want`].
+    pub fn expire(&mut self, now: Instant) -> Expiry {
+        let Some(attempts) = &mut self.attempts else { return Expiry::Nothing };
+        if now < attempts.next {
+            return Expiry::Nothing;
+        }
+        if attempts.made == ATTEMPTS {
+            self.attempts = None;
+            self.wanted = None;
+            return Expiry::Failed;
+        }
+        attempts.made += 1;
+        attempts.spacing = attempts.spacing.saturating_mul(2);
+        attempts.next = now + attempts.spacing;
+        Expiry::Again
+    }
+
+    /// Forgets everything asked and owed: this end of the path is another now.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Record;
+    use crate::id::ConnectionId;
+    use crate::packet::{Allowance, DatagramWriter, Header};
+
+    const PTO: Duration = Duration::from_millis(100);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn sent(validation: &mut Validation) -> Vec<Record> {
+        let (mut buf, mut records) = ([0; 1200], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let header = Header::Short { dcid: ConnectionId::EMPTY };
+        let mut packet = datagram.begin(&header, 0, None, Allowance::Seek).expect("1200 bytes hold a packet");
+        validation.write(&mut packet);
+        packet.finish();
+        records
+    }
+
+    #[test]
+    fn an_answer_proves_the_path_and_measures_it() {
+        let mut validation = Validation::new();
+        validation.want([1; 8]);
+        sent(&mut validation);
+        validation.on_sent(at(10), true);
+        assert_eq!(validation.on_response(at(30), [2; 8]), None);
+        let rtt = Duration::from_millis(20);
+        assert_eq!(validation.on_response(at(30), [1; 8]), Some(Answer { rtt, padded: true }));
+        assert_eq!(validation.on_response(at(40), [1; 8]), None);
+    }
+
+    #[test]
+    fn an_earlier_challenge_stays_answerable() {
+        let mut validation = Validation::new();
+        for number in 0..4 {
+            validation.want([number; 8]);
+            validation.on_sent(at(number.into()), false);
+        }
+        assert!(validation.on_response(at(9), [1; 8]).is_some());
+    }
+
+    #[test]
+    fn a_flood_of_challenges_is_answered_for_the_newest_four() {
+        let mut validation = Validation::new();
+        (0..100).for_each(|number| validation.on_challenge([number; 8]));
+        assert_eq!(sent(&mut validation).len(), 4);
+        assert!(!validation.is_owed());
+    }
+
+    #[test]
+    fn an_honest_pair_of_challenges_is_answered_whole() {
+        let mut validation = Validation::new();
+        validation.on_challenge([1; 8]);
+        validation.on_challenge([1; 8]);
+        validation.on_challenge([2; 8]);
+        assert_eq!(sent(&mut validation), [Record::PathResponse, Record::PathResponse]);
+    }
+
+    #[test]
+    fn three_silent_attempts_fail_the_path() {
+        let mut validation = Validation::new();
+        validation.begin(at(0), [0; 8], PTO);
+        assert_eq!(validation.expire(at(99)), Expiry::Nothing);
+        assert_eq!(validation.expire(at(100)), Expiry::Again);
+        assert_eq!(validation.deadline(), Some(at(300)));
+        assert_eq!(validation.expire(at(300)), Expiry::Again);
+        assert_eq!(validation.expire(at(700)), Expiry::Failed);
+        assert_eq!(validation.deadline(), None);
+    }
+}
