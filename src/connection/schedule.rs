@@ -50,7 +50,7 @@ impl Connection {
         if let Phase::Closing(closing) = &self.phase {
             return closing.is_due().then(|| self.home_flight(Purpose::Close, Allowance::Full, 0)).flatten();
         }
-        if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(path)) {
+        if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(now, path)) {
             return Some(flight);
         }
         if self.steering.announces() {
@@ -58,13 +58,12 @@ impl Connection {
         }
         let probed = self.spaces.iter().find(|(_, space)| space.probes > 0);
         let (space, _) = probed?;
-        let _ = now;
         self.home_flight(Purpose::Probe(space), Allowance::Full, 0)
     }
 
     /// Everything else: first the candidate that leads, within what it has earned, then home.
     pub(super) fn normal_flights(&self, now: Instant) -> [Option<Flight>; 2] {
-        let lead = self.steering.lead().and_then(|id| self.paths.get(id)).and_then(|path| self.lead_flight(path));
+        let lead = self.lead(now).and_then(|id| self.paths.get(id)).and_then(|path| self.lead_flight(path));
         [lead, self.normal_flight(now)]
     }
 
@@ -107,9 +106,9 @@ impl Connection {
     }
 
     /// A challenge or an answer that waits on this path.
-    fn validation_flight(&self, path: &Path) -> Option<Flight> {
+    fn validation_flight(&self, now: Instant, path: &Path) -> Option<Flight> {
         let (wanted, owed) = (path.validation.is_wanted(), path.validation.is_owed());
-        if !wanted && !owed {
+        if !wanted && !owed && !path.ping {
             return None;
         }
         let size = usize::from(path.datagram_size);
@@ -127,7 +126,7 @@ impl Connection {
             PathState::Unproven { budget } => {
                 let left = usize::try_from(budget.remaining()).unwrap_or(usize::MAX);
                 let allowance =
-                    if self.steering.lead() == Some(path.id) { Allowance::Full } else { Allowance::Seek };
+                    if self.lead(now) == Some(path.id) { Allowance::Full } else { Allowance::Seek };
                 if left >= min_len {
                     Some(Flight { allowance, max_len: size.min(left), ..flight })
                 } else if left >= MIN_USEFUL || matches!(self.role, Role::Client { .. }) && wanted {

@@ -6,7 +6,7 @@ use crate::error::CloseReason;
 use crate::event::{TimerKind, Wake};
 use crate::id::{PathId, SpaceId};
 use crate::path::Expiry;
-use crate::recovery::{PtoRules, Timeout};
+use crate::recovery::{Fates, PtoRules, Timeout};
 use crate::time::{Instant, earliest};
 
 /// Every timer of a connection, in the order in which they expire at the same instant.
@@ -16,8 +16,8 @@ const TIMERS: [TimerKind; 10] = [
     TimerKind::Idle,
     TimerKind::Recovery,
     TimerKind::Ack,
-    TimerKind::Path,
     TimerKind::Migration,
+    TimerKind::Path,
     TimerKind::KeepAlive,
     TimerKind::Keys,
     TimerKind::Pacer,
@@ -56,13 +56,13 @@ impl Connection {
             },
             TimerKind::Idle if open => self.idle_deadline(),
             TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
-            TimerKind::Recovery if open => self.recovery.deadline(self.rtt(), self.pto_rules()),
+            TimerKind::Recovery if open => self.recovery.deadline(&self.pto_rules()),
             TimerKind::Ack if open => self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline())),
             TimerKind::Path if open => {
                 let validations = self.paths.iter().fold(None, |at, p| earliest(at, p.validation.deadline()));
                 earliest(validations, self.paths.former_deadline())
             }
-            TimerKind::Migration if open => self.steering.deadline(),
+            TimerKind::Migration if open => self.migration_deadline(),
             TimerKind::Keys if open => {
                 self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
             }
@@ -93,17 +93,18 @@ impl Connection {
         if !self.streams.has_data_to_send() {
             return None;
         }
-        home.pacer.ready_at(home.window.size(), self.rtt().smoothed)
+        home.pacer.ready_at(now, home.window.size(), self.rtt().smoothed)
     }
 
     pub(super) fn pto_rules(&self) -> PtoRules {
         PtoRules {
-            confirmed: self.phase.is_confirmed(),
+            rtt: self.rtt(),
+            handshake_confirmed: self.phase.is_confirmed(),
             has_handshake_keys: self.spaces.has(SpaceId::Handshake),
             // A client that has not proved its address keeps the server's hands free (RFC 9002, Section 6.2.2.1).
             peer_validated: self.peer_knows_our_address(),
-            blocked: self.paths.home().budget() == Some(0),
-            spacing_cap: self.steering.pto_cap(),
+            may_send: self.paths.home().budget() != Some(0),
+            max_spacing: self.steering.pto_cap(),
         }
     }
 
@@ -140,28 +141,35 @@ impl Connection {
 
     fn on_recovery_timeout(&mut self, now: Instant) {
         let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
-        let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-        let outcome = self.recovery.on_timeout(now, self.rtt(), self.pto_rules(), view, &mut fates);
-        match outcome {
-            Timeout::Lost(space) => {
-                self.settle_windows(now, &fates);
-                self.reconsider(space, &fates);
-            }
-            Timeout::Probe(space) => {
-                self.stats.probe_timeouts += 1;
-                // Two datagrams, with what is oldest in them: more likely to bring an answer than a bare PING.
-                self.recovery.reoffer_oldest(space, 2, &mut fates);
-                self.reconsider(space, &fates);
-                if let Some(space) = self.spaces.get_mut(space) {
-                    space.probes = 2;
+        let rules = self.pto_rules();
+        loop {
+            fates.clear();
+            let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
+            let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
+            match self.recovery.on_timeout(now, &rules, view, &mut fates) {
+                Some(Timeout::Lost(space)) => {
+                    self.settle_windows(now, &fates);
+                    self.reconsider(now, space, &fates);
                 }
-                self.on_loss_timeout(now, space);
+                Some(Timeout::Probe(space)) => {
+                    self.probe(now, space, &mut fates);
+                    break;
+                }
+                None => break,
             }
-            Timeout::Nothing => {}
         }
         self.scratch.fates = fates;
+    }
+
+    /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.
+    fn probe(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
+        self.stats.probe_timeouts += 1;
+        self.recovery.reoffer_oldest(space, 2, fates);
+        self.reconsider(now, space, fates);
+        if let Some(own) = self.spaces.get_mut(space) {
+            own.probes = 2;
+        }
+        self.on_loss_timeout(now, space);
     }
 
     fn on_path_timeout(&mut self, now: Instant) {
