@@ -5,6 +5,8 @@ pub mod number;
 pub mod reset;
 #[cfg(any(test, feature = "internals"))]
 pub mod retry;
+#[cfg(test)]
+pub(crate) mod vectors;
 mod writer;
 
 pub use header::{Invariant, PacketHeader, VERSION_1, negotiable_versions, peek, version_negotiation};

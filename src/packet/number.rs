@@ -38,7 +38,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::tests::vector;
+    use super::super::vectors::vector;
     use super::*;
 
     /// Large numbers are written as strings in the vectors.

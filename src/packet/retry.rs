@@ -81,7 +81,7 @@ fn integrity_tag(covered: &[u8], original_dcid: &ConnectionId) -> [u8; TAG_LEN] 
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{hex, vector};
+    use super::super::vectors::{hex, vector};
     use super::*;
 
     fn id(bytes: &[u8]) -> ConnectionId {
