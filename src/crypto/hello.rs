@@ -222,7 +222,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_scanned_without_a_panic(tail in prop::collection::vec(prop_oneof![0u8..8, any::<u8>()], 0..300)) {
+        fn arbitrary_bytes_are_scanned_without_a_panic(
+            tail in prop::collection::vec(prop_oneof![0u8..8, any::<u8>()], 0..300),
+        ) {
             let mut message = vec![1, 0];
             message.extend(u16::try_from(tail.len()).expect("short").to_be_bytes());
             message.extend(tail);

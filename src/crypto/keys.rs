@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::schedule::{HeaderKey, PacketKey, Schedule, Secret, Suite};
 use crate::error::TransportError;
 use crate::id::{ConnectionId, PacketNumber, Side};
-use crate::packet::{Draft, TAG_LEN, number};
+use crate::packet::{Draft, number};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -119,11 +119,13 @@ impl KeyRing {
     }
 
     fn new(schedule: Schedule, ours: &Secret, theirs: &Secret) -> Self {
+        let (sending, sending_header) = schedule.keys(ours);
+        let (receiving, receiving_header) = schedule.keys(theirs);
         Self {
-            sending: schedule.packet_key(ours),
-            receiving: schedule.packet_key(theirs),
-            sending_header: schedule.header_key(ours),
-            receiving_header: schedule.header_key(theirs),
+            sending,
+            receiving,
+            sending_header,
+            receiving_header,
             schedule,
             phase: false,
             lowest: PacketNumber::MAX,

@@ -161,18 +161,23 @@ impl Schedule {
         expand(&common, label, self.suite.hkdf(), Secret::filled)
     }
 
-    /// The key that protects payloads.
-    pub fn packet_key(&self, secret: &Secret) -> PacketKey {
+    /// The keys that a secret gives its side: for payloads, until the next key update, and for headers, for good.
+    pub fn keys(&self, secret: &Secret) -> (PacketKey, HeaderKey) {
         let prk = self.prk(secret);
-        let key: UnboundKey = expand(&prk, self.labels.key, self.suite.aead(), |okm| okm.into());
-        let mut iv = [0; aead::NONCE_LEN];
-        expand(&prk, self.labels.iv, IvLen, |okm| okm.fill(&mut iv)).expect("the output is as long as an IV");
-        PacketKey { key: LessSafeKey::new(key), iv }
+        let header = expand(&prk, self.labels.header, self.suite.header(), |okm| okm.into());
+        (self.packet_key_of(&prk), HeaderKey(header))
     }
 
-    /// The key that protects headers; it outlives key updates.
-    pub fn header_key(&self, secret: &Secret) -> HeaderKey {
-        HeaderKey(expand(&self.prk(secret), self.labels.header, self.suite.header(), |okm| okm.into()))
+    /// The key for payloads alone.
+    pub fn packet_key(&self, secret: &Secret) -> PacketKey {
+        self.packet_key_of(&self.prk(secret))
+    }
+
+    fn packet_key_of(&self, prk: &Prk) -> PacketKey {
+        let key: UnboundKey = expand(prk, self.labels.key, self.suite.aead(), |okm| okm.into());
+        let mut iv = [0; aead::NONCE_LEN];
+        expand(prk, self.labels.iv, IvLen, |okm| okm.fill(&mut iv)).expect("the output is as long as an IV");
+        PacketKey { key: LessSafeKey::new(key), iv }
     }
 
     /// The secret that follows this one after a key update.
@@ -295,9 +300,8 @@ mod tests {
     fn nothing_secret_is_printed() {
         let secret = Secret::new(&[0xab; 32]).expect("32 bytes");
         let schedule = Schedule::new(1, Suite::Aes128Gcm);
-        let printed =
-            format!("{secret:?} {:?} {:?}", schedule.packet_key(&secret), schedule.header_key(&secret));
-        assert_eq!(printed, "Secret(..) PacketKey(..) HeaderKey(..)");
+        let printed = format!("{secret:?} {:?}", schedule.keys(&secret));
+        assert_eq!(printed, "Secret(..) (PacketKey(..), HeaderKey(..))");
     }
 
     #[test]

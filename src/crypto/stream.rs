@@ -371,7 +371,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_order_the_bytes_come_out_in_order(pieces in prop::collection::vec((0usize..500, 1usize..80), 0..200)) {
+        fn whatever_the_order_the_bytes_come_out_in_order(
+            pieces in prop::collection::vec((0usize..500, 1usize..80), 0..200),
+        ) {
             let sent: Vec<u8> = (0..600u64).map(|i| i.to_be_bytes()[7] ^ i.to_be_bytes()[6]).collect();
             let mut stream = CryptoStream::new();
             let mut got = Vec::new();
@@ -386,7 +388,9 @@ mod tests {
         }
 
         #[test]
-        fn every_byte_is_said_until_it_is_acknowledged(fates in prop::collection::vec((any::<bool>(), 5usize..60), 1..60)) {
+        fn every_byte_is_said_until_it_is_acknowledged(
+            fates in prop::collection::vec((any::<bool>(), 5usize..60), 1..60),
+        ) {
             let sent: Vec<u8> = (0..=255).collect();
             let mut stream = CryptoStream::new();
             stream.push(&sent);
@@ -394,7 +398,8 @@ mod tests {
             // After the fates given, all goes well.
             for (arrives, room) in fates.into_iter().chain(std::iter::repeat_n((true, 60), 100)) {
                 for (offset, data) in said(&mut stream, room) {
-                    let (at, len) = (usize::try_from(offset).expect("small"), u16::try_from(data.len()).expect("small"));
+                    let at = usize::try_from(offset).expect("small");
+                    let len = u16::try_from(data.len()).expect("small");
                     if arrives {
                         data.iter().zip(&mut got[at..]).for_each(|(byte, got)| *got = Some(*byte));
                         stream.acked(offset, len);

@@ -78,7 +78,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_truncated_expands_again(acked in 0u64..1 << 61, ahead in 1u64..1 << 31, seen in any::<prop::sample::Index>()) {
+        fn what_is_truncated_expands_again(
+            acked in 0u64..1 << 61,
+            ahead in 1u64..1 << 31,
+            seen in any::<prop::sample::Index>(),
+        ) {
             let number = acked + ahead;
             let len = encoded_len(number, Some(acked));
             let truncated = u32::try_from(number & ((1u64 << (8 * len)) - 1)).expect("at most four bytes");
@@ -88,7 +92,11 @@ mod tests {
         }
 
         #[test]
-        fn no_number_is_too_odd_to_expand(truncated in any::<u32>(), len in 0usize..9, expected in any::<u64>()) {
+        fn no_number_is_too_odd_to_expand(
+            truncated in any::<u32>(),
+            len in 0usize..9,
+            expected in any::<u64>(),
+        ) {
             expand(truncated, len, expected);
         }
     }

@@ -107,7 +107,10 @@ fn any_id() -> impl Strategy<Value = ConnectionId> {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_taken_apart_without_a_panic(mut data in prop::collection::vec(any::<u8>(), 0..200), cid_len in 0usize..30) {
+    fn arbitrary_bytes_are_taken_apart_without_a_panic(
+        mut data in prop::collection::vec(any::<u8>(), 0..200),
+        cid_len in 0usize..30,
+    ) {
         let len = data.len();
         let mut seen = 0;
         for packet in Packets::new(&mut data, cid_len).flatten() {

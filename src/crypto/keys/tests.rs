@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::frame::{Padding, Ping};
 use crate::id::SpaceId;
 use crate::packet::vectors::{hex, vector};
-use crate::packet::{Allowance, DatagramWriter, Header};
+use crate::packet::{Allowance, DatagramWriter, Header, TAG_LEN};
 
 const PTO: Duration = Duration::from_millis(100);
 
@@ -30,7 +30,7 @@ fn pair() -> (KeyRing, KeyRing) {
 
 impl KeyRing {
     /// Begins a key phase of our own accord, as a peer may.
-    fn update(&mut self) {
+    pub(crate) fn update(&mut self) {
         self.follow(0, 0, at(0), PTO).expect("an update is due");
     }
 }
