@@ -182,7 +182,7 @@ impl Connection {
         self.phase = Phase::Established { confirmed };
         self.idle.restart(now);
         self.events.push_back(ConnectionEvent::Connected { migration: self.steering.agreement });
-        self.begin_migration();
+        self.begin_migration(now);
         self.issue_ids();
         if confirmed {
             self.on_confirmed(now);
@@ -202,7 +202,6 @@ impl Connection {
         self.steering.agreement = confirm(offered, server.suite_answer)?;
         if let Some(token) = server.stateless_reset_token {
             self.remote_ids.set_handshake_token(token);
-            self.notes.push_back(Note::Token(token));
         }
         self.apply(&server.common);
         Ok(())

@@ -10,6 +10,7 @@ mod delivery;
 mod dispatch;
 mod handshake;
 mod idle;
+mod ids;
 mod phase;
 mod receive;
 mod schedule;
@@ -51,6 +52,7 @@ use receive::Early;
 use space::{Space, Spaces};
 pub use steer::Migrations;
 use steer::Steering;
+pub(crate) use transmit::Polled;
 
 /// The QUIC version spoken.
 pub const VERSION: u32 = 1;
@@ -152,6 +154,7 @@ fn fresh_path(config: &TransportConfig, id: PathId, tuple: FourTuple, dcid: Conn
         window: Window::new(config.congestion, size, config.initial_window),
         pacer: Pacer::new(size),
         validation: Validation::new(),
+        ping: false,
         datagram_size: size,
     }
 }
@@ -364,8 +367,9 @@ impl Connection {
         self.streams.poll_event().map(ConnectionEvent::Stream)
     }
 
-    pub(crate) fn poll_note(&mut self) -> Option<Note> {
-        self.notes.pop_front()
+    /// Whether it has said CONNECTION_CLOSE, or is about to.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -431,21 +435,6 @@ impl Connection {
             Role::Client { config, .. } => config.migration.as_ref(),
             Role::Server { config, .. } => config.migration.as_ref(),
         }
-    }
-
-    /// Issues as many connection IDs as the peer keeps and we want it to have.
-    fn issue_ids(&mut self) {
-        let len = self.original_local_len();
-        for _ in 0..self.local_ids.wanted() {
-            let id = crate::cid::random(len, &mut *self.rng);
-            let token = self.reset_key.token(&id);
-            self.local_ids.issue(id, token);
-            self.notes.push_back(Note::Issued(id));
-        }
-    }
-
-    fn original_local_len(&self) -> usize {
-        self.local_ids.ids().next().map_or(0, |id| id.len())
     }
 }
 

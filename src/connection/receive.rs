@@ -21,17 +21,17 @@ const MAX_EARLY_BYTES: usize = 12 << 10;
 /// Packets that came before their keys did.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    packets: VecDeque<(FourTuple, Ecn, Vec<u8>)>,
+    packets: VecDeque<(Came, Vec<u8>)>,
     bytes: usize,
 }
 
 impl Early {
-    fn keep(&mut self, path: FourTuple, ecn: Ecn, packet: &[u8]) -> bool {
+    fn keep(&mut self, came: Came, packet: &[u8]) -> bool {
         if self.packets.len() >= MAX_EARLY_PACKETS || self.bytes + packet.len() > MAX_EARLY_BYTES {
             return false;
         }
         self.bytes += packet.len();
-        self.packets.push_back((path, ecn, packet.to_vec()));
+        self.packets.push_back((came, packet.to_vec()));
         true
     }
 }
@@ -51,6 +51,8 @@ pub(super) struct Came {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) number: PacketNumber,
+    /// The connection ID it was sent to.
+    pub(super) dcid: ConnectionId,
     /// Whether no packet with a higher number was received before.
     pub(super) newest: bool,
     pub(super) ack_eliciting: bool,
@@ -80,8 +82,7 @@ impl Connection {
     fn take_apart(&mut self, now: Instant, came: &mut Came, data: &mut [u8]) {
         // A datagram that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
         let token = reset::token_of(data);
-        let mut packets = Packets::new(data, self.original_local_len());
-        while let Some(packet) = packets.next() {
+        for packet in Packets::new(data, self.local_ids.id_len()) {
             let mut packet = match packet {
                 Ok(packet) => packet,
                 Err(reason) => {
@@ -106,8 +107,7 @@ impl Connection {
 
     /// While closing, only the peer's own CONNECTION_CLOSE matters.
     fn watch_for_close(&mut self, now: Instant, path: FourTuple, _ecn: Ecn, data: &mut [u8]) {
-        let mut packets = Packets::new(data, self.original_local_len());
-        while let Some(Ok(packet)) = packets.next() {
+        for packet in Packets::new(data, self.local_ids.id_len()).map_while(Result::ok) {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
@@ -158,12 +158,13 @@ impl Connection {
             self.on_duplicate(now, came.path, opened.number);
             return Err(DropReason::Duplicate);
         }
-        let path = self.gate(now, came, space_id, opened.number, newest)?;
+        let dcid = packet.header.dcid().copied().unwrap_or(ConnectionId::EMPTY);
+        let path = self.gate(came, space_id, opened.number)?;
         self.stats.key_updates += u64::from(opened.key_updated);
         self.credit(came, path);
         let payload = packet.bytes.get(opened.payload).unwrap_or_default();
         let mut seen =
-            Seen { number: opened.number, newest, ack_eliciting: false, probing: true, urgent: false };
+            Seen { number: opened.number, dcid, newest, ack_eliciting: false, probing: true, urgent: false };
         match self.process(now, came.path, path, space_id, kind, payload, &mut seen) {
             Ok(()) => self.on_processed(now, came, path, space_id, &packet.header, seen),
             Err(fault) => self.fail(now, fault),
@@ -187,17 +188,17 @@ impl Connection {
         if self.spaces.is_discarded(space) {
             return Err(DropReason::NoKeysAnyMore);
         }
-        if self.early.keep(came.path, came.ecn, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
+        if self.early.keep(*came, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
     }
 
     /// Keys have come: what waited for them is taken in.
     pub(super) fn replay_early(&mut self, now: Instant) {
         let early = std::mem::take(&mut self.early);
-        for (path, ecn, mut bytes) in early.packets {
+        for (came, mut bytes) in early.packets {
             if !self.phase.is_open() {
                 return;
             }
-            let mut came = Came { path, ecn, len: bytes.len(), credited: true };
+            let mut came = Came { credited: true, ..came };
             self.take_apart(now, &mut came, &mut bytes);
         }
     }
@@ -301,14 +302,7 @@ impl Connection {
     }
 
     /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    fn gate(
-        &mut self,
-        now: Instant,
-        came: &Came,
-        space: SpaceId,
-        number: PacketNumber,
-        newest: bool,
-    ) -> Result<PathId, DropReason> {
+    fn gate(&mut self, came: &Came, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
         if !self.permits_local(came.path.local) {
             return Err(DropReason::LocalAddress);
         }
@@ -317,7 +311,7 @@ impl Connection {
             return Ok(home.id);
         }
         match self.role {
-            Role::Client { .. } => self.client_gate(now, came.path, space, number, newest),
+            Role::Client { .. } => self.client_gate(came.path, space, number),
             Role::Server { .. } => self.server_gate(came.path, space),
         }
     }
@@ -375,7 +369,7 @@ impl Connection {
         let Some(old) = self.paths.move_home(to) else { return };
         let home = self.paths.home();
         let (remote, proven) = (home.tuple.remote, home.is_validated());
-        self.remote_ids.adopt(remote);
+        self.remote_ids.adopt(remote, from.remote);
         if was_proven {
             self.paths.set_fallback((!proven).then_some(old));
         }

@@ -361,7 +361,7 @@ impl Connection {
         for action in actions {
             match action {
                 Action::Seek(address) => self.seek(address),
-                Action::Forget(address) => self.forget_candidate(address),
+                Action::Forget(address) => self.forget_candidate(now, address),
                 Action::Adopt(address) => self.adopt(now, address),
                 Action::Ask => self.control.ask(),
                 Action::AskFormer => self.ask_former(),
@@ -388,7 +388,7 @@ impl Connection {
 
     /// A candidate is given up. While the server may still move there its connection ID stays bound: a false alarm
     /// burns none [2.10].
-    fn forget_candidate(&mut self, address: SocketAddr) {
+    fn forget_candidate(&mut self, now: Instant, address: SocketAddr) {
         let Some(id) = self.paths.to(address) else { return };
         if id == self.paths.home().id || self.paths.former() == Some(id) {
             return;
@@ -396,7 +396,7 @@ impl Connection {
         let mut fates = std::mem::take(&mut self.scratch.fates);
         fates.clear();
         self.recovery.abandon_path(id, &mut fates);
-        self.reconsider_abandoned(&fates);
+        self.reconsider(now, SpaceId::Data, &fates);
         self.scratch.fates = fates;
         self.paths.remove(id);
         if !self.steering.client().is_some_and(|client| client.names(address)) {
@@ -432,7 +432,7 @@ impl Connection {
         self.recovery.abandon_path(path, &mut fates);
         self.recovery.reset_backoff();
         self.settle_windows(now, &fates);
-        self.reconsider_abandoned(&fates);
+        self.reconsider(now, SpaceId::Data, &fates);
         self.scratch.fates = fates;
         self.idle.restart(now);
     }
@@ -471,7 +471,7 @@ impl Connection {
         self.recovery.abandon_all(SpaceId::Data, &mut fates);
         self.recovery.no_sample_before(now);
         self.recovery.reset_backoff();
-        self.reconsider_abandoned(&fates);
+        self.reconsider(now, SpaceId::Data, &fates);
         self.scratch.fates = fates;
         let rotated = self.remote_ids.rotate();
         let rtt = self.rtt();

@@ -25,10 +25,10 @@ const TIMERS: [TimerKind; 10] = [
 
 impl Connection {
     /// When the connection wants to be called, and what for.
-    pub(crate) fn wake(&self) -> Option<Wake> {
+    pub(crate) fn wake(&self, now: Instant) -> Option<Wake> {
         let mut next: Option<Wake> = None;
         for timer in TIMERS {
-            if let Some(at) = self.deadline(timer) {
+            if let Some(at) = self.deadline(now, timer) {
                 if next.is_none_or(|wake| at < wake.at) {
                     next = Some(Wake { at, timer });
                 }
@@ -40,13 +40,13 @@ impl Connection {
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for timer in TIMERS {
-            if self.deadline(timer).is_some_and(|at| at <= now) {
+            if self.deadline(now, timer).is_some_and(|at| at <= now) {
                 self.expire(now, timer);
             }
         }
     }
 
-    fn deadline(&self, timer: TimerKind) -> Option<Instant> {
+    fn deadline(&self, now: Instant, timer: TimerKind) -> Option<Instant> {
         let open = self.phase.is_open();
         match timer {
             TimerKind::Close => self.phase.deadline(),
@@ -54,7 +54,7 @@ impl Connection {
                 Phase::Handshaking { deadline } => Some(deadline),
                 Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => None,
             },
-            TimerKind::Idle if open => self.idle_deadline(),
+            TimerKind::Idle if open => self.idle_deadline(now),
             TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
             TimerKind::Recovery if open => self.recovery.deadline(&self.pto_rules()),
             TimerKind::Ack if open => self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline())),
@@ -80,9 +80,9 @@ impl Connection {
     }
 
     /// The idle timer waits while a moved server is looked for, or a plan holds it (server-migration rules, 2.7, 4.8).
-    fn idle_deadline(&self) -> Option<Instant> {
+    fn idle_deadline(&self, now: Instant) -> Option<Instant> {
         let at = self.idle.deadline(self.pto())?;
-        self.steering.idle_held_until().map_or(Some(at), |held| Some(at.max(held)))
+        self.steering.idle_held_until(now).map_or(Some(at), |held| Some(at.max(held)))
     }
 
     fn pacer_deadline(&self) -> Option<Instant> {
@@ -94,6 +94,12 @@ impl Connection {
             return None;
         }
         home.pacer.ready_at(now, home.window.size(), self.rtt().smoothed)
+    }
+
+    /// Whether the peer has proof of our address.
+    fn peer_knows_our_address(&self) -> bool {
+        let proved = self.recovery.largest_acked(SpaceId::Handshake).is_some() || self.phase.is_confirmed();
+        !self.side().is_client() || proved
     }
 
     pub(super) fn pto_rules(&self) -> PtoRules {
@@ -207,7 +213,7 @@ impl Connection {
         self.paths.move_home(fallback);
         self.paths.set_fallback(None);
         let to = self.remote();
-        self.remote_ids.adopt(to);
+        self.remote_ids.adopt(to, from);
         self.forget_path(failed);
         self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
     }

@@ -144,6 +144,15 @@ impl Draft {
     }
 }
 
+/// A datagram that is ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its length in bytes.
+    pub len: usize,
+    /// Its packets.
+    pub drafts: SmallVec<[Draft; 3]>,
+}
+
 /// Where a sealed packet must end: with the buffer, or where its Length field cannot name more.
 #[inline]
 fn end_limit(space: SpaceId, number_at: usize, buf_len: usize) -> usize {
@@ -235,9 +244,9 @@ impl<'a> DatagramWriter<'a> {
         self.at = end;
     }
 
-    /// Completes the Length fields and hands each packet, tag room included, to `seal`; returns the datagram's length.
+    /// Completes the Length fields and hands each packet, tag room included, to `seal`.
     #[inline]
-    pub fn seal(self, mut seal: impl FnMut(&Draft, &mut [u8])) -> usize {
+    pub fn seal(self, mut seal: impl FnMut(&Draft, &mut [u8])) -> Sealed {
         for draft in &self.drafts {
             if draft.space != SpaceId::Data {
                 let len = u16::try_from(draft.end + TAG_LEN - draft.number_at)
@@ -246,7 +255,7 @@ impl<'a> DatagramWriter<'a> {
             }
             seal(draft, &mut self.buf[draft.start..draft.end + TAG_LEN]);
         }
-        self.at
+        Sealed { len: self.at, drafts: self.drafts }
     }
 }
 
