@@ -420,6 +420,18 @@ fn the_endpoint_is_told_of_every_token_that_comes_and_goes() {
     assert_eq!(tokens(&ids), [token(5)]);
 }
 
+#[test]
+fn an_endpoint_that_does_not_ask_is_told_no_more_than_the_difference() {
+    let mut ids = ids(0);
+    changes(&mut ids);
+    for sequence in 1..1000 {
+        assert!(give(&mut ids, sequence, sequence).is_ok());
+        let said = said(&mut ids);
+        acked(&mut ids, said);
+    }
+    assert_eq!(changes(&mut ids), [TokenChange::Forget(token(0)), TokenChange::Watch(token(999))]);
+}
+
 // ---- anything at all --------------------------------------------------------------------------------
 
 #[derive(Debug, Clone)]

@@ -47,11 +47,6 @@ impl TokenChanges {
     pub(super) fn poll(&mut self) -> Option<TokenChange> {
         self.0.pop_front()
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 #[cfg(test)]
