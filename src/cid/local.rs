@@ -1,7 +1,8 @@
-//! The connection IDs we issue: which the peer has, which it has yet to be told of, how many more it should get.
+//! The connection IDs we issue: which the peer has, which it is yet to be told of, how many more it needs.
 //!
-//! The first, with sequence number 0, is in every handshake packet; the others go out in NEW_CONNECTION_ID frames
-//! (RFC 9000, Section 5.1.1). Whoever owns this draws the IDs and their tokens when [`LocalIds::wanted`] says so.
+//! The first, with sequence number 0, is in every handshake packet; the others go out in NEW_CONNECTION_ID
+//! frames (RFC 9000, Section 5.1.1). Whoever owns this draws the IDs and their tokens when
+//! [`LocalIds::wanted`] says so.
 
 use crate::error::TransportError;
 use crate::frame::{NewConnectionId, Record, RetireConnectionId};
@@ -35,8 +36,9 @@ struct Issued {
 
 /// All IDs by which the peer may call us.
 ///
-/// A flood of RETIRE_CONNECTION_ID gains nothing: a repetition is ignored, an ID that was never said cannot be
-/// retired, and each that is retired is replaced once, so a peer gets `target` IDs for a round trip of its own.
+/// A flood of RETIRE_CONNECTION_ID gains nothing: a repetition is ignored, an ID that was never said cannot
+/// be retired, and each that is retired is replaced once, so a peer gets `target` IDs for a round trip of its
+/// own.
 #[derive(Debug)]
 pub struct LocalIds {
     /// The active ones in ascending order of their sequence numbers.
@@ -76,7 +78,7 @@ impl LocalIds {
         self.len
     }
 
-    /// Sets how many spare IDs the peer should have besides the one it uses; fewer than before takes none back.
+    /// Sets how many spare IDs the peer should have besides the one it uses; fewer takes none back.
     pub fn set_target(&mut self, spare: usize) {
         self.target = spare;
     }
@@ -107,13 +109,13 @@ impl LocalIds {
         self.active.partition_point(|issued| issued.sequence < self.unsaid).saturating_sub(1)
     }
 
-    /// The peer will not use one of our IDs any more. Returns it, for the endpoint to forget; `None` if it was retired
-    /// before. `arrived_on` is the ID that the packet was sent to.
+    /// The peer will not use one of our IDs any more. Returns it, for the endpoint to forget; `None` if it
+    /// was retired before. `arrived_on` is the ID that the packet was sent to.
     ///
     /// # Errors
     ///
-    /// PROTOCOL_VIOLATION for an ID that was never said, the one the packet came on, and any if ours has no bytes
-    /// (RFC 9000, Section 19.16).
+    /// PROTOCOL_VIOLATION for an ID that was never said, the one the packet came on, and any if ours has no
+    /// bytes (RFC 9000, Section 19.16).
     pub fn on_retire(
         &mut self,
         frame: &RetireConnectionId,

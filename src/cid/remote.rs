@@ -1,8 +1,9 @@
-//! The connection IDs we may use: the one in use, those bound to other addresses, the spare ones, and those to be
-//! given back (RFC 9000, Sections 5.1.2, 9.5 and 19.15).
+//! The connection IDs we may use: the one in use, those bound to other addresses, the spare ones, and those
+//! to be given back (RFC 9000, Sections 5.1.2, 9.5 and 19.15).
 //!
-//! An ID is shown at one address only. A candidate address has an ID *bound* to it for as long as it is a candidate,
-//! so that looking there in vain, time and again, uses up one ID and no more (server-migration rules, 2.10).
+//! An ID is shown at one address only. A candidate address has an ID *bound* to it for as long as it is a
+//! candidate, so that looking there in vain, time and again, uses up one ID and no more (server-migration
+//! rules, 2.10).
 
 use std::net::SocketAddr;
 
@@ -15,8 +16,9 @@ use crate::frame::{NewConnectionId, Record};
 use crate::id::{ConnectionId, ResetToken, SpaceId};
 use crate::packet::PacketWriter;
 
-/// How many IDs may wait to be given back, and how many holes the numbers of those given back may have, in multiples of
-/// our limit: what RFC 9000, Section 5.1.2 asks to bear at least. An honest peer keeps within one limit of both.
+/// How many IDs may wait to be given back, and how many holes the numbers of those given back may have, in
+/// multiples of our limit: what RFC 9000, Section 5.1.2 asks to bear at least. An honest peer keeps within
+/// one limit of both.
 const MAX_RETIREMENTS: usize = 2;
 
 /// An ID of the peer and what came with it.
@@ -62,8 +64,8 @@ pub struct Bound {
 pub struct Replaced {
     /// The ID to use from now on instead of the one in use.
     pub current: Option<ConnectionId>,
-    /// Addresses whose bound ID was retired, each with its next one. `None`: there is none to be had, so nothing may
-    /// be sent there until [`RemoteIds::bind`] finds one.
+    /// Addresses whose bound ID was retired, each with its next one. `None`: there is none to be had, so
+    /// nothing may be sent there until [`RemoteIds::bind`] finds one.
     pub bound: SmallVec<[(SocketAddr, Option<ConnectionId>); 1]>,
 }
 
@@ -71,7 +73,8 @@ pub struct Replaced {
 #[derive(Debug)]
 pub struct RemoteIds {
     current: Entry,
-    /// The peer has retired the one in use and left us no other: it is used, and not given back, until one comes.
+    /// The peer has retired the one in use and left us no other: it is used, and not given back, until one
+    /// comes.
     is_overdue: bool,
     /// The rest, in ascending order of their sequence numbers.
     others: Vec<(Entry, Place)>,
@@ -134,14 +137,14 @@ impl RemoteIds {
         self.current.token
     }
 
-    /// Whether the peer has retired the ID in use and no other could take its place. The next frame that brings one
-    /// does, and [`Self::rotate`] if one became spare.
+    /// Whether the peer has retired the ID in use and no other could take its place. The next frame that
+    /// brings one does, and [`Self::rotate`] if one became spare.
     pub fn is_overdue(&self) -> bool {
         self.is_overdue
     }
 
-    /// Changes to a spare ID and gives the old one back: for a server that is about to be seen at a new address
-    /// (RFC 9000, Section 9.5). `None`, and no change, if there is no spare one.
+    /// Changes to a spare ID and gives the old one back: for a server that is about to be seen at a new
+    /// address (RFC 9000, Section 9.5). `None`, and no change, if there is no spare one.
     pub fn rotate(&mut self) -> Option<ConnectionId> {
         let at = self.others.iter().position(|(_, place)| *place == Place::Spare)?;
         let old = self.put_in_use(at);
@@ -149,8 +152,9 @@ impl RemoteIds {
         Some(self.current.id)
     }
 
-    /// The ID bound to `address` becomes the one in use, and the one in use so far stays bound to `before` until
-    /// [`Self::unbind_and_retire`]. `None`, and no change, if none is bound there: the one in use is used there too.
+    /// The ID bound to `address` becomes the one in use, and the one in use so far stays bound to `before`
+    /// until [`Self::unbind_and_retire`]. `None`, and no change, if none is bound there: the one in use is
+    /// used there too.
     pub fn adopt(&mut self, address: SocketAddr, before: SocketAddr) -> Option<ConnectionId> {
         let at = self.position_of(address)?;
         // One that the peer wants back may not be used any more, not even to take leave.
@@ -166,8 +170,8 @@ impl RemoteIds {
 
     // ---- candidate addresses ------------------------------------------------------------------------
 
-    /// Binds an ID to `address`, the same one every time it is asked; `None` if none is spare. Toward a peer whose ID
-    /// has no bytes that one serves everywhere.
+    /// Binds an ID to `address`, the same one every time it is asked; `None` if none is spare. Toward a peer
+    /// whose ID has no bytes that one serves everywhere.
     pub fn bind(&mut self, address: SocketAddr) -> Option<Bound> {
         if self.current.id.is_empty() {
             return Some(Bound { id: self.current.id, is_used: true });
@@ -186,7 +190,8 @@ impl RemoteIds {
         Some(Bound { id: entry.id, is_used: *place == Place::Shown(address) })
     }
 
-    /// A packet goes to `address` under the ID bound to it: nobody else will have that ID, and its token counts.
+    /// A packet goes to `address` under the ID bound to it: nobody else will have that ID, and its token
+    /// counts.
     pub fn mark_used(&mut self, address: SocketAddr) {
         let Some(at) = self.position_of(address) else { return };
         let (entry, place) = &mut self.others[at];
@@ -196,7 +201,8 @@ impl RemoteIds {
         }
     }
 
-    /// `address` is no candidate any more. Its ID is spare again if it was never shown there, else it is given back.
+    /// `address` is no candidate any more. Its ID is spare again if it was never shown there, else it is
+    /// given back.
     pub fn release(&mut self, address: SocketAddr) {
         for (_, place) in &mut self.others {
             if *place == Place::Reserved(address) {
@@ -230,8 +236,8 @@ impl RemoteIds {
         self.current.token.into_iter().chain(shown.filter_map(|(entry, _)| entry.token))
     }
 
-    /// Whether a datagram that ends with `token` is a reset of this connection. Takes the same time whichever token
-    /// it is, if any (RFC 9000, Section 10.3.1).
+    /// Whether a datagram that ends with `token` is a reset of this connection. Takes the same time whichever
+    /// token it is, if any (RFC 9000, Section 10.3.1).
     pub fn is_reset(&self, token: &ResetToken) -> bool {
         self.tokens().fold(false, |hit, known| hit | (known == *token))
     }
@@ -243,19 +249,21 @@ impl RemoteIds {
 
     // ---- what the peer says -------------------------------------------------------------------------
 
-    /// The peer issues an ID and perhaps retires others. The ID of a preferred address is taken in the same way, with
-    /// sequence number 1. Costs at most a look at each ID we hold.
+    /// The peer issues an ID and perhaps retires others. The ID of a preferred address is taken in the same
+    /// way, with sequence number 1. Costs at most a look at each ID we hold.
     ///
     /// # Errors
     ///
-    /// PROTOCOL_VIOLATION if the peer's ID has no bytes, or if an ID, a number or a token is used a second time in
-    /// another combination; CONNECTION_ID_LIMIT_ERROR if there are more than our limit, or too many to give back.
+    /// PROTOCOL_VIOLATION if the peer's ID has no bytes, or if an ID, a number or a token is used a second
+    /// time in another combination; CONNECTION_ID_LIMIT_ERROR if there are more than our limit, or too many
+    /// to give back.
     pub fn on_new(&mut self, frame: &NewConnectionId) -> Result<Replaced, TransportError> {
         if self.current.id.is_empty() {
             let reason = "a connection ID from a peer whose ID has no bytes";
             return Err(TransportError::protocol_violation(reason));
         }
-        // An mvfst client counts its first spare ID as number 0, which the handshake's has (rules, section 5).
+        // An mvfst client counts its first spare ID as number 0, which the handshake's has (rules, section
+        // 5).
         if frame.sequence == 0 && frame.id != self.handshake_id {
             return Ok(Replaced::default());
         }
@@ -340,8 +348,8 @@ impl RemoteIds {
 
     // ---- giving back --------------------------------------------------------------------------------
 
-    /// Writes RETIRE_CONNECTION_ID for those to be given back. The one in use is never among them, so no packet sent
-    /// under it retires its own ID.
+    /// Writes RETIRE_CONNECTION_ID for those to be given back. The one in use is never among them, so no
+    /// packet sent under it retires its own ID.
     pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
         if packet.space() == SpaceId::Data {
             self.retired.write(packet);

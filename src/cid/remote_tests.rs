@@ -492,7 +492,8 @@ proptest! {
                 Op::Lost(n) => ids.lost(&Record::RetireConnectionId { sequence: n }),
             }
             // Each ID at one address, none of them in use here.
-            let held: Vec<ConnectionId> = (0..6).filter_map(|host| ids.bound(at(host))).map(|b| b.id).collect();
+            let held: Vec<ConnectionId> =
+                (0..6).filter_map(|host| ids.bound(at(host))).map(|bound| bound.id).collect();
             prop_assert!(held.iter().all(|id| *id != ids.current()));
             prop_assert!(held.iter().enumerate().all(|(i, id)| !held[..i].contains(id)));
             prop_assert!(held.len() + ids.spare() < LIMIT as usize + 2);

@@ -34,7 +34,8 @@ impl Retirements {
         self.all.contains(sequence)
     }
 
-    /// Whether more than `bound` are not acknowledged, or the numbers have more than `bound` runs with holes between.
+    /// Whether more than `bound` are not acknowledged, or the numbers have more than `bound` runs with holes
+    /// between.
     pub(super) fn exceed(&self, bound: usize) -> bool {
         self.pending_count > bound || self.all.len() > bound
     }

@@ -1,7 +1,8 @@
 //! Which stateless reset tokens the endpoint is to watch for (RFC 9000, Section 10.3).
 //!
-//! Only tokens of connection IDs in use count (Section 10.3.1): one that was never used proves nothing, and one that
-//! was retired is void. [`RemoteIds`](super::RemoteIds) notes what changes here, the connection passes it on.
+//! Only tokens of connection IDs in use count (Section 10.3.1): one that was never used proves nothing, and
+//! one that was retired is void. [`RemoteIds`](super::RemoteIds) notes what changes here, the connection
+//! passes it on.
 
 use std::collections::VecDeque;
 
@@ -16,8 +17,8 @@ pub enum TokenChange {
     Forget(ResetToken),
 }
 
-/// Changes that the endpoint has not been told of. A change and its opposite cancel each other, so there are never
-/// more than tokens the endpoint holds and tokens in use together, however long nobody asks.
+/// Changes that the endpoint has not been told of. A change and its opposite cancel each other, so there are
+/// never more than tokens the endpoint holds and tokens in use together, however long nobody asks.
 #[derive(Debug, Default)]
 pub(super) struct TokenChanges(VecDeque<TokenChange>);
 

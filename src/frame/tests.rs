@@ -134,7 +134,8 @@ fn vectors() -> Vec<(Vec<u8>, Frame<'static>, &'static str)> {
         (vec![0x16, 7], Frame::StreamsBlocked(StreamsBlocked { dir: Dir::Bi, limit: 7 }), "01"),
         (vec![0x17, 7], Frame::StreamsBlocked(StreamsBlocked { dir: Dir::Uni, limit: 7 }), "01"),
         ([&[0x18, 2, 1, 3, 0xc0, 0xff, 0xee][..], &[7; 16]].concat(), Frame::NewConnectionId(issued), "01"),
-        // Table 3 permits it in 0-RTT, Section 12.5 says that it cannot be there and lets a server object: we do.
+        // Table 3 permits it in 0-RTT, Section 12.5 says that it cannot be there and lets a server object: we
+        // do.
         (vec![0x19, 2], Frame::RetireConnectionId(RetireConnectionId { sequence: 2 }), "1"),
         ([&[0x1a][..], &[5; 8]].concat(), Frame::PathChallenge(PathChallenge { data: [5; 8] }), "01"),
         ([&[0x1b][..], &[5; 8]].concat(), Frame::PathResponse(PathResponse { data: [5; 8] }), "1"),

@@ -1,5 +1,5 @@
-//! 347 encodings written from RFC 9000, Sections 12.4 and 19: well-formed ones with their fields, and malformed ones
-//! with the error they must cause. Each is a whole packet payload that holds one frame.
+//! 347 encodings written from RFC 9000, Sections 12.4 and 19: well-formed ones with their fields, and
+//! malformed ones with the error they must cause. Each is a whole packet payload that holds one frame.
 
 use serde_json::{Value, json};
 
@@ -160,8 +160,8 @@ fn every_well_formed_frame_is_classified_as_the_rfc_says() {
     }
 }
 
-/// Called malformed by the vectors, which list the same shape as well-formed elsewhere (`stream_offset_max_len0`): no
-/// byte of it lies beyond 2^62 - 1. Flow control refuses it one floor up.
+/// Called malformed by the vectors, which list the same shape as well-formed elsewhere
+/// (`stream_offset_max_len0`): no byte of it lies beyond 2^62 - 1. Flow control refuses it one floor up.
 const WELL_FORMED_AFTER_ALL: &str = "stream_hang_picoquic_class";
 
 fn allows(case: &Value, outcome: &str) -> bool {

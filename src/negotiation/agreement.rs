@@ -1,8 +1,8 @@
 //! Coming to an agreement: the server selects from an offer, the client confirms the answer
 //! (reference, Sections 2.1 and 2.2).
 //!
-//! *Absent* and *empty* both mean that the connection does not migrate, and are told apart: `None` says that one side
-//! did not take part, an [`Agreement`] without strategies that both did and had nothing in common.
+//! *Absent* and *empty* both mean that the connection does not migrate, and are told apart: `None` says that
+//! one side did not take part, an [`Agreement`] without strategies that both did and had nothing in common.
 
 use super::{Strategy, StrategySet, Suite};
 use crate::error::TransportError;
@@ -29,10 +29,11 @@ impl Agreement {
 const NOTHING_OF_OUR_OWN: TransportError =
     TransportError::internal("migration is switched on without any strategy");
 
-/// A server's choice among what a client offers, to be sent as its answer; `None` if there is nothing to answer.
+/// A server's choice among what a client offers, to be sent as its answer; `None` if there is nothing to
+/// answer.
 ///
-/// A server that does not migrate ignores an offer as it would any unknown parameter, whatever its bits. Bits that
-/// name no strategy are ignored, so that a later client may offer more.
+/// A server that does not migrate ignores an offer as it would any unknown parameter, whatever its bits. Bits
+/// that name no strategy are ignored, so that a later client may offer more.
 ///
 /// # Errors
 ///
@@ -55,8 +56,8 @@ pub fn select(
 ///
 /// # Errors
 ///
-/// TRANSPORT_PARAMETER_ERROR if the answer came without an offer, or names a strategy that was not offered or that
-/// nobody knows. INTERNAL_ERROR if `offered` is empty.
+/// TRANSPORT_PARAMETER_ERROR if the answer came without an offer, or names a strategy that was not offered or
+/// that nobody knows. INTERNAL_ERROR if `offered` is empty.
 pub fn confirm(
     offered: Option<StrategySet>,
     answer: Option<Suite>,

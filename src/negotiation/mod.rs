@@ -1,8 +1,8 @@
 //! Which migration strategies the two sides agree on (reference, Section 2).
 //!
-//! The client offers a [`StrategySet`] in the transport parameter `server_migration_suite`, the server answers with
-//! the part of it that it permits. On the wire a set is a [`Suite`]; [`select`] and [`confirm`] turn one into the
-//! [`Agreement`] without which no migration machine can be built.
+//! The client offers a [`StrategySet`] in the transport parameter `server_migration_suite`, the server
+//! answers with the part of it that it permits. On the wire a set is a [`Suite`]; [`select`] and [`confirm`]
+//! turn one into the [`Agreement`] without which no migration machine can be built.
 
 mod agreement;
 mod suite;

@@ -1,8 +1,8 @@
 //! The value of the transport parameter `server_migration_suite`: one variable-length integer, a bit set
 //! (reference, Section 1.6).
 //!
-//! A suite keeps every bit it was sent, unknown ones too, because the two sides judge them differently: a server
-//! ignores those of an offer, a client refuses those of an answer.
+//! A suite keeps every bit it was sent, unknown ones too, because the two sides judge them differently: a
+//! server ignores those of an offer, a client refuses those of an answer.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ use crate::error::TransportError;
 pub struct Suite(u64);
 
 impl Suite {
-    /// Reads the parameter's value. Any of the four encodings of the integer is accepted, as the reference does.
+    /// Reads the parameter's value. Any of the four encodings of the integer is accepted, as the reference
+    /// does.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use crate::error::TransportError;
 use crate::id::{ConnectionId, ResetToken};
 use crate::varint::VarInt;
 
-/// Unknown identifiers that are watched for repetitions. A peer has a few (reserved ones, extensions); of more than
-/// this many we do not care whether they repeat, since all are ignored anyway.
+/// Unknown identifiers that are watched for repetitions. A peer has a few (reserved ones, extensions); of
+/// more than this many we do not care whether they repeat, since all are ignored anyway.
 const MAX_WATCHED: usize = 32;
 
 /// One parameter as received.

@@ -1,7 +1,8 @@
 //! Transport parameters (RFC 9000, Section 18), and the migration suite among them (reference, Section 1.6).
 //!
-//! What only a server may send cannot be said with [`ClientParams`]. Values are checked when they are read; the
-//! connection IDs are compared with those of the packets by `validate_ids`, since only the connection knows these.
+//! What only a server may send cannot be said with [`ClientParams`]. Values are checked when they are read;
+//! the connection IDs are compared with those of the packets by `validate_ids`, since only the connection
+//! knows these.
 
 mod entries;
 #[cfg(test)]
@@ -188,8 +189,8 @@ impl ClientParams {
     ///
     /// # Errors
     ///
-    /// TRANSPORT_PARAMETER_ERROR for a list that is malformed, a parameter that is repeated or that only a server may
-    /// send, and a value that is malformed or out of its range.
+    /// TRANSPORT_PARAMETER_ERROR for a list that is malformed, a parameter that is repeated or that only a
+    /// server may send, and a value that is malformed or out of its range.
     pub fn decode(bytes: &[u8]) -> Result<Self, TransportError> {
         let mut params = Self { common: Common::default(), suite_offer: None };
         for entry in Entries::new(bytes) {
@@ -251,8 +252,8 @@ impl ServerParams {
     ///
     /// # Errors
     ///
-    /// TRANSPORT_PARAMETER_ERROR for a list that is malformed, a parameter that is repeated, a value that is malformed
-    /// or out of its range, and a preferred address from a server whose connection ID has no bytes.
+    /// TRANSPORT_PARAMETER_ERROR for a list that is malformed, a parameter that is repeated, a value that is
+    /// malformed or out of its range, and a preferred address from a server whose connection ID has no bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, TransportError> {
         let mut params = Self {
             common: Common::default(),
@@ -307,12 +308,13 @@ impl ServerParams {
         encode_suite(self.suite_answer, out);
     }
 
-    /// Compares the three IDs with those of the packets: `first_dcid` is where our first Initial went, `scid` where
-    /// the server's came from, `retry` where its Retry came from, if there was one.
+    /// Compares the three IDs with those of the packets: `first_dcid` is where our first Initial went, `scid`
+    /// where the server's came from, `retry` where its Retry came from, if there was one.
     ///
     /// # Errors
     ///
-    /// TRANSPORT_PARAMETER_ERROR if one is missing, another, or there without a reason (RFC 9000, Section 7.3).
+    /// TRANSPORT_PARAMETER_ERROR if one is missing, another, or there without a reason (RFC 9000, Section
+    /// 7.3).
     pub fn validate_ids(
         &self,
         first_dcid: ConnectionId,

@@ -1,4 +1,5 @@
-//! The server's preferred address: where it would rather be, told in the handshake (RFC 9000, Sections 9.6 and 18.2).
+//! The server's preferred address: where it would rather be, told in the handshake (RFC 9000, Sections 9.6
+//! and 18.2).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -12,7 +13,8 @@ const MAX_LEN: usize = 4 + 2 + 16 + 2 + 1 + 20 + 16;
 /// A preferred address and the connection ID to use there, whose sequence number is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PreferredAddress {
-    /// The IPv4 endpoint; `None` is all zeros on the wire. Kept as sent: [`Self::like`] says whether it can be used.
+    /// The IPv4 endpoint; `None` is all zeros on the wire. Kept as sent: [`Self::like`] says whether it can
+    /// be used.
     pub v4: Option<SocketAddrV4>,
     /// The IPv6 endpoint; `None` is all zeros on the wire.
     pub v6: Option<SocketAddrV6>,
