@@ -34,15 +34,22 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
     }
 }
 
+/// How many of the server's connection IDs a client keeps: a pool wants one for each of its members
+/// (server-migration rules, 2.10).
+pub(super) fn id_limit(config: &ClientConfig) -> u64 {
+    let limit = config.transport.active_connection_ids;
+    match &config.migration {
+        Some(migration) if migration.strategies.contains(Strategy::Pool) => {
+            limit.max(migration.pool_limit as u64 + 3)
+        }
+        Some(_) | None => limit,
+    }
+}
+
 /// The parameters a client begins with.
 pub(super) fn client_params(config: &Arc<ClientConfig>, scid: ConnectionId) -> Vec<u8> {
     let offer = config.migration.as_ref().map(|m| m.strategies);
-    let limit = config.transport.active_connection_ids;
-    // A pool wants an ID for each of its members (server-migration rules, 2.10).
-    let active = match &config.migration {
-        Some(m) if m.strategies.contains(Strategy::Pool) => limit.max(m.pool_limit as u64 + 3),
-        _ => limit,
-    };
+    let active = id_limit(config);
     let mut out = Vec::new();
     ClientParams { common: common(&config.transport, scid, active), suite_offer: offer.map(Into::into) }
         .encode(&mut out);

@@ -236,6 +236,10 @@ impl Connection {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
         };
+        let id_limit = match &role {
+            Role::Client { config, .. } => handshake::id_limit(config),
+            Role::Server { config, .. } => config.transport.active_connection_ids,
+        };
         let limits = StreamLimits {
             max_bidi: config.max_bidi_streams,
             max_uni: config.max_uni_streams,
@@ -252,7 +256,7 @@ impl Connection {
             recovery: Recovery::new(),
             paths: Paths::new(|id| fresh_path(&config, id, tuple, dcid, state)),
             local_ids: LocalIds::new(scid),
-            remote_ids: RemoteIds::new(dcid, config.active_connection_ids),
+            remote_ids: RemoteIds::new(dcid, id_limit),
             streams: Streams::new(side, limits),
             control: Control::default(),
             steering: Steering::default(),

@@ -334,6 +334,7 @@ impl Connection {
         // A new address wants an ID it was not seen with; a peer that issued none gets the one in use
         // (RFC 9000, Section 9.5).
         let dcid = self.remote_ids.bind(from.remote).map_or(self.paths.home().dcid, |bound| bound.id);
+        self.remote_ids.mark_used(from.remote);
         Ok(self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() }))
     }
 
