@@ -5,8 +5,10 @@
 pub mod congestion;
 mod fates;
 mod pacer;
+mod received;
 mod rtt;
 
 pub use fates::{Fates, PathFate};
 pub use pacer::Pacer;
+pub use received::Received;
 pub use rtt::{Rtt, RttView};
