@@ -29,8 +29,8 @@ mod time;
 mod varint;
 
 pub use config::{
-    ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeScheduler, MigrationConfig, ServerConfig, TransportConfig,
-    TransportConfigBuilder,
+    ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeScheduler, MigrationConfig, ServerConfig,
+    TransportConfig, TransportConfigBuilder,
 };
 pub use connection::{Connection, Migrations, PathStats};
 pub use endpoint::Endpoint;

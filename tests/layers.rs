@@ -46,7 +46,11 @@ fn may_import(from: &str, to: &str) -> bool {
 fn imports(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.flat_map(|line| line.split("crate::").skip(1)).map(segment).filter(|name| !name.is_empty()).collect()
+    lines
+        .flat_map(|line| line.split("crate::").skip(1))
+        .map(segment)
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 fn segment(path: &str) -> String {
@@ -56,7 +60,8 @@ fn segment(path: &str) -> String {
 fn visit(dir: &Path, module: Option<&str>, faults: &mut Vec<String>) {
     for entry in fs::read_dir(dir).expect("the sources can be listed") {
         let path = entry.expect("a folder's entry can be read").path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("sources have plain names").to_owned();
+        let stem =
+            path.file_stem().and_then(|stem| stem.to_str()).expect("sources have plain names").to_owned();
         let module = module.unwrap_or(&stem);
         if path.is_dir() {
             visit(&path, Some(module), faults);

@@ -79,7 +79,9 @@ impl Connection {
         let outcome = self.turn_tls(&mut tls);
         self.tls = Some(tls);
         outcome?;
-        if matches!(self.phase, Phase::Handshaking { .. }) && self.tls.as_ref().is_some_and(|t| t.is_complete()) {
+        if matches!(self.phase, Phase::Handshaking { .. })
+            && self.tls.as_ref().is_some_and(|t| t.is_complete())
+        {
             self.on_complete(now)?;
         }
         Ok(())
@@ -202,7 +204,8 @@ impl Connection {
         let Role::Client { config, first_dcid, .. } = &self.role else { return Ok(()) };
         let config = Arc::clone(config);
         let bytes = self.tls.as_ref().and_then(|tls| tls.peer_params());
-        let bytes = bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
+        let bytes =
+            bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
         let server = ServerParams::decode(bytes)?;
         server.validate_ids(*first_dcid, self.remote_ids.current(), None)?;
         let offered = config.migration.as_ref().map(|m| m.strategies);

@@ -143,7 +143,13 @@ impl fmt::Debug for Connection {
 }
 
 /// Makes a fresh path with nothing known about it.
-fn fresh_path(config: &TransportConfig, id: PathId, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> Path {
+fn fresh_path(
+    config: &TransportConfig,
+    id: PathId,
+    tuple: FourTuple,
+    dcid: ConnectionId,
+    state: PathState,
+) -> Path {
     let size = config.datagram_size;
     Path {
         id,
@@ -186,8 +192,8 @@ impl Connection {
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
         let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
         let params = handshake::client_params(&config, scid);
-        let tls =
-            Handshake::client(&config.tls, name, params, VERSION).map_err(|e| ConnectError::Tls(e.to_string()))?;
+        let tls = Handshake::client(&config.tls, name, params, VERSION)
+            .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
         let role = Role::Client { config, first_dcid: dcid, met_server: false };
@@ -200,7 +206,10 @@ impl Connection {
     }
 
     /// Begins a connection as its server, upon a client's first Initial.
-    #[expect(clippy::too_many_arguments, reason = "what a client's first packet says, and what the endpoint adds")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a client's first packet says, and what the endpoint adds"
+    )]
     pub(crate) fn server(
         now: Instant,
         tuple: FourTuple,

@@ -91,7 +91,8 @@ impl Connection {
                 }
             };
             let opened = self.receive_packet(now, came, &mut packet);
-            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. }) {
+            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. })
+            {
                 if let Some(token) = token {
                     self.on_maybe_reset(now, came.path, token);
                 }
@@ -111,7 +112,8 @@ impl Connection {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto) else {
+            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto)
+            else {
                 continue;
             };
             let payload = packet.bytes.get(opened.payload).unwrap_or_default();
@@ -129,7 +131,12 @@ impl Connection {
     /// # Errors
     ///
     /// Why it was discarded. A fault of the peer is not an error here: it closes the connection.
-    fn receive_packet(&mut self, now: Instant, came: &mut Came, packet: &mut Packet<'_>) -> Result<(), DropReason> {
+    fn receive_packet(
+        &mut self,
+        now: Instant,
+        came: &mut Came,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), DropReason> {
         let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
@@ -175,10 +182,16 @@ impl Connection {
     /// What the header alone can be wrong about.
     fn check_header(&mut self, came: &Came, header: &PacketHeader) -> Result<(), DropReason> {
         match (header, &self.role) {
-            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => Err(DropReason::SmallInitial),
+            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => {
+                Err(DropReason::SmallInitial)
+            }
             (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
                 let met = !matches!(role, Role::Client { met_server: false, .. });
-                if met && *scid != self.remote_ids.handshake_id() { Err(DropReason::ForeignId) } else { Ok(()) }
+                if met && *scid != self.remote_ids.handshake_id() {
+                    Err(DropReason::ForeignId)
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }
@@ -235,7 +248,8 @@ impl Connection {
         for frame in Frames::new(payload) {
             let frame = frame?;
             if !frame.is_permitted_in(kind) {
-                let fault = TransportError::protocol_violation("a frame that this packet type does not permit");
+                let fault =
+                    TransportError::protocol_violation("a frame that this packet type does not permit");
                 return Err(fault.in_frame(frame.kind().code()));
             }
             seen.ack_eliciting |= frame.is_ack_eliciting();

@@ -14,8 +14,8 @@ use crate::event::ConnectionEvent;
 use crate::frame::{Frame, Record};
 use crate::id::{PacketNumber, PathId, ResetToken, SpaceId};
 use crate::migration::{
-    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, MoveOrder, Server,
-    ServerInput,
+    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, MoveOrder,
+    Server, ServerInput,
 };
 use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local};
@@ -95,12 +95,15 @@ impl Steering {
 impl Connection {
     /// The handshake is complete: the machine of our side begins, if there is an agreement.
     pub(super) fn begin_migration(&mut self, now: Instant) {
-        let Some(agreement) = self.steering.agreement.filter(|agreement| !agreement.strategies().is_empty()) else {
+        let Some(agreement) = self.steering.agreement.filter(|agreement| !agreement.strategies().is_empty())
+        else {
             return;
         };
         self.steering.migration = match &self.role {
             Role::Client { config, .. } => {
-                let Some(settings) = client_settings(config, u64::from_be_bytes(self.rng.bytes())) else { return };
+                let Some(settings) = client_settings(config, u64::from_be_bytes(self.rng.bytes())) else {
+                    return;
+                };
                 self.local_ids.set_target(CLIENT_SPARE_IDS);
                 Some(Migration::Client(Box::new(Client::new(now, agreement, settings))))
             }
@@ -261,13 +264,20 @@ impl Connection {
     // ---- the gate -----------------------------------------------------------------------------------
 
     /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
-    pub(super) fn client_gate(&mut self, from: FourTuple, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
-        if let Some(former) = self.paths.former().filter(|former| self.paths.to(from.remote) == Some(*former)) {
+    pub(super) fn client_gate(
+        &mut self,
+        from: FourTuple,
+        space: SpaceId,
+        number: PacketNumber,
+    ) -> Result<PathId, DropReason> {
+        if let Some(former) = self.paths.former().filter(|former| self.paths.to(from.remote) == Some(*former))
+        {
             return Ok(former);
         }
         let client = self.steering.client().ok_or(DropReason::Gate)?;
         let home = self.remote();
-        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home) {
+        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home)
+        {
             return Err(DropReason::Gate);
         }
         self.candidate(from.remote).ok_or(DropReason::Gate)
@@ -527,7 +537,14 @@ impl Connection {
     }
 
     /// The server moves away and this connection does not go with it.
-    pub(crate) fn leave_behind(&mut self, now: Instant, order: Option<MoveOrder>, error: MigrationError, code: crate::varint::VarInt, reason: &[u8]) {
+    pub(crate) fn leave_behind(
+        &mut self,
+        now: Instant,
+        order: Option<MoveOrder>,
+        error: MigrationError,
+        code: crate::varint::VarInt,
+        reason: &[u8],
+    ) {
         if !self.phase.is_open() {
             return;
         }

@@ -52,12 +52,16 @@ impl Connection {
             TimerKind::Close => self.phase.deadline(),
             TimerKind::Handshake => match self.phase {
                 Phase::Handshaking { deadline } => Some(deadline),
-                Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => None,
+                Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => {
+                    None
+                }
             },
             TimerKind::Idle if open => self.idle_deadline(now),
             TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
             TimerKind::Recovery if open => self.recovery.deadline(&self.pto_rules()),
-            TimerKind::Ack if open => self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline())),
+            TimerKind::Ack if open => {
+                self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline()))
+            }
             TimerKind::Path if open => {
                 let validations = self.paths.iter().fold(None, |at, p| earliest(at, p.validation.deadline()));
                 earliest(validations, self.paths.former_deadline())
@@ -66,7 +70,7 @@ impl Connection {
             TimerKind::Keys if open => {
                 self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
             }
-            TimerKind::Pacer if open => self.pacer_deadline(),
+            TimerKind::Pacer if open => self.pacer_deadline(now),
             TimerKind::Idle
             | TimerKind::KeepAlive
             | TimerKind::Recovery
@@ -85,7 +89,7 @@ impl Connection {
         self.steering.idle_held_until(now).map_or(Some(at), |held| Some(at.max(held)))
     }
 
-    fn pacer_deadline(&self) -> Option<Instant> {
+    fn pacer_deadline(&self, now: Instant) -> Option<Instant> {
         let home = self.paths.home();
         if !self.config.pacing || !self.phase.is_established() || !home.window.has_room() {
             return None;
@@ -184,8 +188,12 @@ impl Connection {
                 self.forget_path(former);
             }
         }
-        let due: smallvec::SmallVec<[PathId; 2]> =
-            self.paths.iter().filter(|p| p.validation.deadline().is_some_and(|at| at <= now)).map(|p| p.id).collect();
+        let due: smallvec::SmallVec<[PathId; 2]> = self
+            .paths
+            .iter()
+            .filter(|p| p.validation.deadline().is_some_and(|at| at <= now))
+            .map(|p| p.id)
+            .collect();
         for id in due {
             let data = self.rng.bytes();
             let Some(path) = self.paths.get_mut(id) else { continue };
@@ -218,4 +226,3 @@ impl Connection {
         self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
     }
 }
-

@@ -76,7 +76,8 @@ impl Connection {
         }
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += len as u64;
-        let segment = if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
+        let segment =
+            if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
         Some(Transmit { path: tuple, ecn: Ecn::NotEct, len, segment })
     }
 
@@ -159,7 +160,9 @@ impl Connection {
             SpaceId::Initial => {
                 Header::Initial { version: VERSION, dcid, scid: self.original_local_id(), token: &[] }
             }
-            SpaceId::Handshake => Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() },
+            SpaceId::Handshake => {
+                Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
+            }
             SpaceId::Data => Header::Short { dcid },
         }
     }
@@ -207,7 +210,8 @@ impl Connection {
     /// (RFC 9000, Section 14.1).
     fn handshake_min_len(&self, drafts: &[Draft]) -> usize {
         let client = matches!(self.role, Role::Client { .. });
-        let padded = drafts.iter().any(|draft| draft.space == SpaceId::Initial && (client || draft.ack_eliciting));
+        let padded =
+            drafts.iter().any(|draft| draft.space == SpaceId::Initial && (client || draft.ack_eliciting));
         if padded { usize::from(MIN_DATAGRAM) } else { 0 }
     }
 
@@ -268,4 +272,3 @@ impl Connection {
         }
     }
 }
-

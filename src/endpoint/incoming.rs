@@ -2,9 +2,9 @@
 //!
 //! Everything here costs constant work and no memory, whatever the datagram claims.
 
+use crate::config::MIN_DATAGRAM;
 use crate::connection::VERSION;
 use crate::id::ConnectionId;
-use crate::config::MIN_DATAGRAM;
 use crate::packet::Invariant;
 use crate::stats::DropReason;
 
@@ -35,9 +35,8 @@ pub enum First {
 /// Reads the first packet of a datagram of which no connection is known; `cid_len` is the length of our own IDs.
 pub fn judge(datagram: &[u8], cid_len: usize) -> First {
     match Invariant::read(datagram, cid_len) {
-        Ok(Invariant::Short { dcid, .. }) => {
-            ConnectionId::new(dcid).map_or(First::Nothing(DropReason::Malformed), |dcid| First::Stray { dcid })
-        }
+        Ok(Invariant::Short { dcid, .. }) => ConnectionId::new(dcid)
+            .map_or(First::Nothing(DropReason::Malformed), |dcid| First::Stray { dcid }),
         Ok(Invariant::Long { first, version, dcid, scid, .. }) => {
             judge_long(datagram.len(), first, version, dcid, scid)
         }

@@ -217,7 +217,9 @@ impl Endpoint {
             return;
         }
         let [random] = self.rng.bytes();
-        let Ok(Invariant::Long { dcid, scid, .. }) = Invariant::read(datagram, self.config.cid_len) else { return };
+        let Ok(Invariant::Long { dcid, scid, .. }) = Invariant::read(datagram, self.config.cid_len) else {
+            return;
+        };
         let mut bytes = vec![0; datagram.len()];
         if let Some(len) = version_negotiation(&mut bytes, scid, dcid, random, &[VERSION]) {
             bytes.truncate(len);
@@ -262,7 +264,9 @@ impl Endpoint {
                 return Output::Event(Event::Relocation(event));
             }
             let Some(handle) = self.agenda.front() else {
-                return Output::Idle { wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()) };
+                return Output::Idle {
+                    wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
+                };
             };
             if let Some(output) = self.poll_connection(now, handle, out) {
                 return output;
@@ -373,4 +377,3 @@ impl Endpoint {
 fn ends(event: &ConnectionEvent) -> bool {
     matches!(event, ConnectionEvent::Closed(_))
 }
-

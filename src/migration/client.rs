@@ -156,7 +156,10 @@ struct Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("seek", &self.seek).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("seek", &self.seek)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,11 +190,12 @@ impl Client {
             return true;
         }
         let named = self.names(from);
-        (named || self.trusts_sources() && self.seek.is_above_all(number)) && self.settings.policy.permits(home, from)
+        (named || self.trusts_sources() && self.seek.is_above_all(number))
+            && self.settings.policy.permits(home, from)
     }
 
-    /// Whether the server named this address.
-    fn names(&self, address: SocketAddr) -> bool {
+    /// Whether the server named this address and may still move there.
+    pub fn names(&self, address: SocketAddr) -> bool {
         match &self.notice {
             Notice::None | Notice::Synchronized(_) => false,
             Notice::Explicit { announced, .. } => announced.address == address,
@@ -262,7 +266,9 @@ impl Client {
             (Notice::Pool(_), None) if facts.receiving => {
                 (facts.pto.saturating_mul(3).max(Duration::from_millis(500)), Duration::from_secs(5))
             }
-            (Notice::None | Notice::Explicit { .. } | Notice::Synchronized(_) | Notice::Pool(_), None) => return None,
+            (Notice::None | Notice::Explicit { .. } | Notice::Synchronized(_) | Notice::Pool(_), None) => {
+                return None;
+            }
         };
         Some(self.asking.due(base, cap))
     }
@@ -272,10 +278,17 @@ impl Client {
     /// # Errors
     ///
     /// A migration frame that the server must not send now [2.12].
-    pub fn step(&mut self, now: Instant, input: ClientInput, facts: &Facts) -> Result<Actions, TransportError> {
+    pub fn step(
+        &mut self,
+        now: Instant,
+        input: ClientInput,
+        facts: &Facts,
+    ) -> Result<Actions, TransportError> {
         let mut actions = Actions::new();
         match input {
-            ClientInput::Frame { number, from, frame } => self.on_frame(now, number, from, frame, facts, &mut actions)?,
+            ClientInput::Frame { number, from, frame } => {
+                self.on_frame(now, number, from, frame, facts, &mut actions)?
+            }
             ClientInput::AckSent => {
                 if let Notice::Explicit { eager, .. } = &mut self.notice {
                     if std::mem::take(eager) {
@@ -586,7 +599,9 @@ impl Client {
 }
 
 fn contradiction() -> TransportError {
-    TransportError::protocol_violation("the server announces a move by another strategy than the one in force")
+    TransportError::protocol_violation(
+        "the server announces a move by another strategy than the one in force",
+    )
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn the_same_target_again_says_nothing_new_and_another_is_a_violation() {
-        let announced = Announced::new(Instant::ZERO, target("192.0.2.2:443"), home()).expect("the same family");
+        let announced =
+            Announced::new(Instant::ZERO, target("192.0.2.2:443"), home()).expect("the same family");
         assert_eq!(announced.again(target("192.0.2.2:443")), Ok(()));
         assert!(announced.again(target("192.0.2.3:443")).is_err());
     }

@@ -30,7 +30,10 @@ pub enum Insertion {
 
 impl fmt::Debug for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Members").field("count", &self.count).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Members")
+            .field("count", &self.count)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,10 @@ impl Members {
 /// # Errors
 ///
 /// None of that family, or no endpoint at all (reference, C5).
-pub fn usable(target: Option<MigrationTarget>, home: SocketAddr) -> Result<(MigrationTarget, SocketAddr), TransportError> {
+pub fn usable(
+    target: Option<MigrationTarget>,
+    home: SocketAddr,
+) -> Result<(MigrationTarget, SocketAddr), TransportError> {
     let named = target.and_then(|target| Some((target, target.like(home)?)));
     named.ok_or(TransportError::protocol_violation("a pool address without an address of the family in use"))
 }

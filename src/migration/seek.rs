@@ -188,7 +188,14 @@ impl Seek {
     }
 
     /// An authentic packet came from home; `new`: its number was not seen before. Whether that ended a search.
-    pub fn on_home(&mut self, now: Instant, home: SocketAddr, number: PacketNumber, new: bool, pto: Duration) -> bool {
+    pub fn on_home(
+        &mut self,
+        now: Instant,
+        home: SocketAddr,
+        number: PacketNumber,
+        new: bool,
+        pto: Duration,
+    ) -> bool {
         self.quick.refill(self.heard.max(now - Duration::from_secs(1)), now);
         self.heard = now;
         if self.is_above_all(number) {

@@ -11,7 +11,9 @@ use super::pool::Pool;
 use super::relocation::MoveOrder;
 use super::{Action, Actions, Facts, MigrationEvent};
 use crate::error::{Binding, MigrationError};
-use crate::frame::{FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration, ServerMigration};
+use crate::frame::{
+    FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration, ServerMigration,
+};
 use crate::negotiation::{Agreement, Strategy};
 use crate::packet::PacketWriter;
 use crate::time::{Instant, earliest};
@@ -170,7 +172,12 @@ impl Server {
     /// # Errors
     ///
     /// Why it cannot be, in the order of the reference's checks (Section 3.2); nothing has changed then.
-    pub fn prepare(&mut self, now: Instant, order: MoveOrder, facts: &Facts) -> Result<Actions, MigrationError> {
+    pub fn prepare(
+        &mut self,
+        now: Instant,
+        order: MoveOrder,
+        facts: &Facts,
+    ) -> Result<Actions, MigrationError> {
         self.check(order, facts)?;
         self.migration = self.migration.wrapping_add(1);
         self.asking = Asking::new(now);
@@ -258,7 +265,9 @@ impl Server {
     /// What this connection does when the endpoint moves, with an order or without one [4.5]; `None`: it stays behind.
     pub fn would_move(&self) -> Option<MoveOrder> {
         match (self.state, self.bound) {
-            (State::Preparing { order, .. } | State::Ready { order, .. } | State::Moved { order, .. }, _) => Some(order),
+            (State::Preparing { order, .. } | State::Ready { order, .. } | State::Moved { order, .. }, _) => {
+                Some(order)
+            }
             (State::Settled, _) if self.pool.is_partly_known() => Some(MoveOrder::Pool),
             // To an mvfst client SERVER_MIGRATED is a violation while it believes in an Explicit move.
             (State::Settled, Bound::Explicit { .. }) => None,
@@ -315,7 +324,9 @@ impl Server {
         let own = match &self.state {
             State::Settled | State::Preparing { .. } => None,
             State::Ready { fuse, .. } => Some(fuse.next()),
-            State::Moved { announcement, until, .. } => earliest(announcement.deadline(facts.pto), Some(*until)),
+            State::Moved { announcement, until, .. } => {
+                earliest(announcement.deadline(facts.pto), Some(*until))
+            }
         };
         earliest(own, self.ask_due())
     }
@@ -498,7 +509,6 @@ impl Server {
         self.pool.write(packet);
     }
 }
-
 
 #[cfg(test)]
 #[path = "server_tests.rs"]

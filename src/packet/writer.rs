@@ -373,11 +373,11 @@ mod tests {
         let mut packet = datagram.begin(&short(), 0x1234, Some(0x1200), Allowance::Full).expect("room");
         assert_eq!(packet.write(&HandshakeDone), Ok(()));
         assert!(packet.finish());
-        let len = datagram.seal(|draft, packet| {
+        let sealed = datagram.seal(|draft, packet| {
             assert_eq!((draft.start, draft.number_at, draft.payload_at, draft.end), (0, 9, 10, 13));
             assert_eq!(packet[..13], [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 0x34, 0x1e, 0, 0]);
         });
-        assert_eq!((len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
+        assert_eq!((sealed.len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
     }
 
     #[test]
@@ -426,7 +426,7 @@ mod tests {
         datagram.pad_to(1200);
         assert_eq!(datagram.drafts()[0], first);
         assert_eq!((datagram.drafts()[1].end, datagram.drafts()[1].in_flight), (1200 - TAG_LEN, true));
-        let len = datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee])));
+        let len = datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee]))).len;
         assert_eq!(len, 1200);
     }
 
@@ -440,7 +440,7 @@ mod tests {
         assert!(packet.finish());
         datagram.pad_to(30_000);
         let number_at = datagram.drafts()[0].number_at;
-        let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff]));
+        let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff])).len;
         assert_eq!(len, number_at + 0x3fff);
     }
 

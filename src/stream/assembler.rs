@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::blocks::{Block, Blocks, MEDIUM, SMALL};
+use super::blocks::{Block, Blocks, MEDIUM};
 use super::fifo::Fifo;
 
 /// Bytes of a stream that a block holds.

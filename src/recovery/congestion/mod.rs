@@ -177,6 +177,12 @@ impl Window {
         true
     }
 
+    /// Losses of packets sent until `now` are not held against this path: they were sent before anything was known
+    /// of it.
+    pub fn forgive_before(&mut self, now: Instant) {
+        self.recovery = Some(now);
+    }
+
     fn is_before_recovery(&self, sent: Instant) -> bool {
         self.recovery.is_some_and(|start| sent <= start)
     }
