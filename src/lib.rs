@@ -6,8 +6,12 @@
 
 mod cid;
 mod codec;
+mod config;
+mod connection;
 mod crypto;
+mod endpoint;
 mod error;
+mod event;
 mod frame;
 mod id;
 mod migration;
@@ -15,6 +19,7 @@ mod negotiation;
 mod net;
 mod packet;
 mod params;
+mod path;
 mod range_set;
 mod recovery;
 mod rng;
@@ -23,11 +28,26 @@ mod stream;
 mod time;
 mod varint;
 
+pub use config::{
+    ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeScheduler, MigrationConfig, ServerConfig,
+    TransportConfig, TransportConfigBuilder,
+};
+pub use connection::{Connection, Migrations, PathStats};
+pub use endpoint::Endpoint;
 pub use error::*;
+pub use event::{ConnectionEvent, Event, Output, TimerKind, Wake};
 pub use frame::{FrameKind, MigrationTarget};
 pub use id::{ConnectionHandle, ConnectionId, Dir, ResetToken, Side, StreamId};
+pub use migration::{
+    AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, MigrationEvent, MoveOrder, RelocationEvent,
+    RelocationPlan, SeekPolicy,
+};
+pub use negotiation::{Agreement, Strategy, StrategySet};
 pub use net::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
+pub use packet::peek;
+pub use recovery::congestion::Algorithm;
 pub use rng::{Rng, SeededRng, SystemRng};
 pub use stats::{DropReason, Stats};
+pub use stream::{RecvStream, SendStream, StreamEvent};
 pub use time::Instant;
 pub use varint::{VarInt, VarIntTooLarge};

@@ -106,6 +106,13 @@ impl RangeSet {
         self.0.iter().cloned()
     }
 
+    /// The ranges that share a number with `range`, in ascending order.
+    pub fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let first = self.0.partition_point(|r| r.end <= range.start);
+        let after = self.0.partition_point(|r| r.start < range.end);
+        self.0.range(first..after.max(first)).cloned()
+    }
+
     /// How many ranges there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -168,6 +175,13 @@ mod tests {
         let mut set = set(&[0..10, 20..30]);
         set.remove(5..25);
         assert_eq!(set.iter().collect::<Vec<_>>(), [0..5, 25..30]);
+    }
+
+    #[test]
+    fn ranges_that_only_touch_do_not_overlap() {
+        let set = set(&[0..5, 7..9, 12..20]);
+        assert_eq!(set.overlapping(5..13).collect::<Vec<_>>(), [7..9, 12..20]);
+        assert_eq!(set.overlapping(5..7).count(), 0);
     }
 
     proptest! {

@@ -21,7 +21,7 @@ impl Connection {
         for record in &fates.acked {
             self.acked(now, space, record);
         }
-        self.reconsider(space, fates);
+        self.reconsider(now, space, fates);
         if let Some(largest) = fates.newly_acked_largest {
             if space == SpaceId::Data {
                 self.on_acked_number(now, largest);
@@ -30,10 +30,10 @@ impl Connection {
     }
 
     /// Hands lost records back to their owners.
-    pub(super) fn reconsider(&mut self, space: SpaceId, fates: &Fates) {
+    pub(super) fn reconsider(&mut self, now: Instant, space: SpaceId, fates: &Fates) {
         self.stats.packets_lost += fates.lost_packets;
         for record in &fates.lost {
-            self.lost(space, record);
+            self.lost(now, space, record);
         }
     }
 
@@ -44,6 +44,9 @@ impl Connection {
             if let Some(path) = self.paths.get_mut(*id) {
                 let view = path.rtt_view(max_ack_delay);
                 let congested = path.window.on_fate(now, fate, view);
+                if fate.persistent {
+                    path.rtt.on_persistent_congestion();
+                }
                 self.stats.congestion_events += u64::from(congested);
             }
         }
@@ -80,7 +83,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn lost(&mut self, space: SpaceId, record: &Record) {
+    fn lost(&mut self, now: Instant, space: SpaceId, record: &Record) {
         match record {
             Record::Stream { .. }
             | Record::ResetStream { .. }
@@ -103,7 +106,7 @@ impl Connection {
             Record::HandshakeDone => self.control.lost(record),
             Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
-            | Record::PoolMigrationAddress { .. } => self.on_migration_lost(record),
+            | Record::PoolMigrationAddress { .. } => self.on_migration_lost(now, record),
         }
     }
 }

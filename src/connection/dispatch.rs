@@ -36,8 +36,8 @@ impl Connection {
             Frame::DataBlocked(blocked) => self.streams.on_data_blocked(&blocked),
             Frame::StreamDataBlocked(blocked) => self.streams.on_stream_data_blocked(&blocked),
             Frame::StreamsBlocked(blocked) => self.streams.on_streams_blocked(&blocked),
-            Frame::NewConnectionId(new) => self.on_new_connection_id(now, &new),
-            Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire),
+            Frame::NewConnectionId(new) => self.on_new_connection_id(&new),
+            Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire, seen),
             Frame::PathChallenge(challenge) => {
                 self.on_path_challenge(now, path, challenge.data);
                 Ok(())
@@ -86,7 +86,7 @@ impl Connection {
         fates.clear();
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-        let outcome = self.recovery.on_ack(now, space, ack, delay, view, &mut fates);
+        let outcome = self.recovery.on_ack(now, space, ack, view, &mut fates);
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }

@@ -34,15 +34,22 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
     }
 }
 
+/// How many of the server's connection IDs a client keeps: a pool wants one for each of its members
+/// (server-migration rules, 2.10).
+pub(super) fn id_limit(config: &ClientConfig) -> u64 {
+    let limit = config.transport.active_connection_ids;
+    match &config.migration {
+        Some(migration) if migration.strategies.contains(Strategy::Pool) => {
+            limit.max(migration.pool_limit as u64 + 3)
+        }
+        Some(_) | None => limit,
+    }
+}
+
 /// The parameters a client begins with.
 pub(super) fn client_params(config: &Arc<ClientConfig>, scid: ConnectionId) -> Vec<u8> {
     let offer = config.migration.as_ref().map(|m| m.strategies);
-    let limit = config.transport.active_connection_ids;
-    // A pool wants an ID for each of its members (server-migration rules, 2.10).
-    let active = match &config.migration {
-        Some(m) if m.strategies.contains(Strategy::Pool) => limit.max(m.pool_limit as u64 + 3),
-        _ => limit,
-    };
+    let active = id_limit(config);
     let mut out = Vec::new();
     ClientParams { common: common(&config.transport, scid, active), suite_offer: offer.map(Into::into) }
         .encode(&mut out);
@@ -72,7 +79,9 @@ impl Connection {
         let outcome = self.turn_tls(&mut tls);
         self.tls = Some(tls);
         outcome?;
-        if matches!(self.phase, Phase::Handshaking { .. }) && self.tls.as_ref().is_some_and(|t| t.is_complete()) {
+        if matches!(self.phase, Phase::Handshaking { .. })
+            && self.tls.as_ref().is_some_and(|t| t.is_complete())
+        {
             self.on_complete(now)?;
         }
         Ok(())
@@ -182,7 +191,7 @@ impl Connection {
         self.phase = Phase::Established { confirmed };
         self.idle.restart(now);
         self.events.push_back(ConnectionEvent::Connected { migration: self.steering.agreement });
-        self.begin_migration();
+        self.begin_migration(now);
         self.issue_ids();
         if confirmed {
             self.on_confirmed(now);
@@ -195,14 +204,14 @@ impl Connection {
         let Role::Client { config, first_dcid, .. } = &self.role else { return Ok(()) };
         let config = Arc::clone(config);
         let bytes = self.tls.as_ref().and_then(|tls| tls.peer_params());
-        let bytes = bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
+        let bytes =
+            bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
         let server = ServerParams::decode(bytes)?;
         server.validate_ids(*first_dcid, self.remote_ids.current(), None)?;
         let offered = config.migration.as_ref().map(|m| m.strategies);
         self.steering.agreement = confirm(offered, server.suite_answer)?;
         if let Some(token) = server.stateless_reset_token {
             self.remote_ids.set_handshake_token(token);
-            self.notes.push_back(Note::Token(token));
         }
         self.apply(&server.common);
         Ok(())

@@ -1,20 +1,65 @@
 //! Connection IDs on the wire: what the peer issues and gives back, and what follows for paths and for the endpoint.
 
+use super::receive::Seen;
 use super::{Connection, Note};
+use crate::cid::{self, Replaced, TokenChange};
 use crate::error::TransportError;
 use crate::frame::{NewConnectionId, RetireConnectionId};
+use crate::id::PathId;
 
 impl Connection {
     pub(super) fn on_new_connection_id(&mut self, new: &NewConnectionId) -> Result<(), TransportError> {
-        self.remote_ids.on_new(new)?;
+        let Replaced { current, bound } = self.remote_ids.on_new(new)?;
+        if let Some(id) = current {
+            self.paths.home_mut().dcid = id;
+        }
+        for (address, id) in bound {
+            let Some(path) = self.paths.to(address) else { continue };
+            match id {
+                Some(id) => self.show(path, id),
+                // A path whose ID the peer wants back and for which there is no other cannot be used.
+                None if path != self.paths.home().id => self.forget_path(path),
+                None => {}
+            }
+        }
         Ok(())
     }
 
-    pub(super) fn on_retire_connection_id(&mut self, retire: &RetireConnectionId) -> Result<(), TransportError> {
-        if let Some(id) = self.local_ids.on_retire(retire)? {
+    fn show(&mut self, path: PathId, id: crate::id::ConnectionId) {
+        if let Some(path) = self.paths.get_mut(path) {
+            path.dcid = id;
+            self.remote_ids.mark_used(path.tuple.remote);
+        }
+    }
+
+    pub(super) fn on_retire_connection_id(
+        &mut self,
+        retire: &RetireConnectionId,
+        seen: &Seen,
+    ) -> Result<(), TransportError> {
+        if let Some(id) = self.local_ids.on_retire(retire, &seen.dcid)? {
             self.notes.push_back(Note::Retired(id));
         }
         self.issue_ids();
         Ok(())
+    }
+
+    /// Issues as many connection IDs as the peer keeps and we want it to have.
+    pub(super) fn issue_ids(&mut self) {
+        for _ in 0..self.local_ids.wanted() {
+            let id = cid::random(self.local_ids.id_len(), &mut *self.rng);
+            let token = self.reset_key.token(&id);
+            self.local_ids.issue(id, token);
+            self.notes.push_back(Note::Issued(id));
+        }
+    }
+
+    /// The next thing that the endpoint's tables must know.
+    pub(crate) fn poll_note(&mut self) -> Option<Note> {
+        let note = self.notes.pop_front();
+        note.or_else(|| match self.remote_ids.poll_token()? {
+            TokenChange::Watch(token) => Some(Note::Token(token)),
+            TokenChange::Forget(token) => Some(Note::TokenGone(token)),
+        })
     }
 }

@@ -10,6 +10,7 @@ mod delivery;
 mod dispatch;
 mod handshake;
 mod idle;
+mod ids;
 mod phase;
 mod receive;
 mod schedule;
@@ -51,6 +52,7 @@ use receive::Early;
 use space::{Space, Spaces};
 pub use steer::Migrations;
 use steer::Steering;
+pub(crate) use transmit::Polled;
 
 /// The QUIC version spoken.
 pub const VERSION: u32 = 1;
@@ -141,7 +143,13 @@ impl fmt::Debug for Connection {
 }
 
 /// Makes a fresh path with nothing known about it.
-fn fresh_path(config: &TransportConfig, id: PathId, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> Path {
+fn fresh_path(
+    config: &TransportConfig,
+    id: PathId,
+    tuple: FourTuple,
+    dcid: ConnectionId,
+    state: PathState,
+) -> Path {
     let size = config.datagram_size;
     Path {
         id,
@@ -152,6 +160,7 @@ fn fresh_path(config: &TransportConfig, id: PathId, tuple: FourTuple, dcid: Conn
         window: Window::new(config.congestion, size, config.initial_window),
         pacer: Pacer::new(size),
         validation: Validation::new(),
+        ping: false,
         datagram_size: size,
     }
 }
@@ -183,8 +192,8 @@ impl Connection {
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
         let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
         let params = handshake::client_params(&config, scid);
-        let tls =
-            Handshake::client(&config.tls, name, params, VERSION).map_err(|e| ConnectError::Tls(e.to_string()))?;
+        let tls = Handshake::client(&config.tls, name, params, VERSION)
+            .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
         let role = Role::Client { config, first_dcid: dcid, met_server: false };
@@ -197,7 +206,10 @@ impl Connection {
     }
 
     /// Begins a connection as its server, upon a client's first Initial.
-    #[expect(clippy::too_many_arguments, reason = "what a client's first packet says, and what the endpoint adds")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a client's first packet says, and what the endpoint adds"
+    )]
     pub(crate) fn server(
         now: Instant,
         tuple: FourTuple,
@@ -233,6 +245,10 @@ impl Connection {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
         };
+        let id_limit = match &role {
+            Role::Client { config, .. } => handshake::id_limit(config),
+            Role::Server { config, .. } => config.transport.active_connection_ids,
+        };
         let limits = StreamLimits {
             max_bidi: config.max_bidi_streams,
             max_uni: config.max_uni_streams,
@@ -249,7 +265,7 @@ impl Connection {
             recovery: Recovery::new(),
             paths: Paths::new(|id| fresh_path(&config, id, tuple, dcid, state)),
             local_ids: LocalIds::new(scid),
-            remote_ids: RemoteIds::new(dcid, config.active_connection_ids),
+            remote_ids: RemoteIds::new(dcid, id_limit),
             streams: Streams::new(side, limits),
             control: Control::default(),
             steering: Steering::default(),
@@ -364,8 +380,9 @@ impl Connection {
         self.streams.poll_event().map(ConnectionEvent::Stream)
     }
 
-    pub(crate) fn poll_note(&mut self) -> Option<Note> {
-        self.notes.pop_front()
+    /// Whether it has said CONNECTION_CLOSE, or is about to.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -431,21 +448,6 @@ impl Connection {
             Role::Client { config, .. } => config.migration.as_ref(),
             Role::Server { config, .. } => config.migration.as_ref(),
         }
-    }
-
-    /// Issues as many connection IDs as the peer keeps and we want it to have.
-    fn issue_ids(&mut self) {
-        let len = self.original_local_len();
-        for _ in 0..self.local_ids.wanted() {
-            let id = crate::cid::random(len, &mut *self.rng);
-            let token = self.reset_key.token(&id);
-            self.local_ids.issue(id, token);
-            self.notes.push_back(Note::Issued(id));
-        }
-    }
-
-    fn original_local_len(&self) -> usize {
-        self.local_ids.ids().next().map_or(0, |id| id.len())
     }
 }
 

@@ -21,17 +21,17 @@ const MAX_EARLY_BYTES: usize = 12 << 10;
 /// Packets that came before their keys did.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    packets: VecDeque<(FourTuple, Ecn, Vec<u8>)>,
+    packets: VecDeque<(Came, Vec<u8>)>,
     bytes: usize,
 }
 
 impl Early {
-    fn keep(&mut self, path: FourTuple, ecn: Ecn, packet: &[u8]) -> bool {
+    fn keep(&mut self, came: Came, packet: &[u8]) -> bool {
         if self.packets.len() >= MAX_EARLY_PACKETS || self.bytes + packet.len() > MAX_EARLY_BYTES {
             return false;
         }
         self.bytes += packet.len();
-        self.packets.push_back((path, ecn, packet.to_vec()));
+        self.packets.push_back((came, packet.to_vec()));
         true
     }
 }
@@ -51,6 +51,8 @@ pub(super) struct Came {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) number: PacketNumber,
+    /// The connection ID it was sent to.
+    pub(super) dcid: ConnectionId,
     /// Whether no packet with a higher number was received before.
     pub(super) newest: bool,
     pub(super) ack_eliciting: bool,
@@ -80,8 +82,7 @@ impl Connection {
     fn take_apart(&mut self, now: Instant, came: &mut Came, data: &mut [u8]) {
         // A datagram that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
         let token = reset::token_of(data);
-        let mut packets = Packets::new(data, self.original_local_len());
-        while let Some(packet) = packets.next() {
+        for packet in Packets::new(data, self.local_ids.id_len()) {
             let mut packet = match packet {
                 Ok(packet) => packet,
                 Err(reason) => {
@@ -90,7 +91,8 @@ impl Connection {
                 }
             };
             let opened = self.receive_packet(now, came, &mut packet);
-            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. }) {
+            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. })
+            {
                 if let Some(token) = token {
                     self.on_maybe_reset(now, came.path, token);
                 }
@@ -106,12 +108,12 @@ impl Connection {
 
     /// While closing, only the peer's own CONNECTION_CLOSE matters.
     fn watch_for_close(&mut self, now: Instant, path: FourTuple, _ecn: Ecn, data: &mut [u8]) {
-        let mut packets = Packets::new(data, self.original_local_len());
-        while let Some(Ok(packet)) = packets.next() {
+        for packet in Packets::new(data, self.local_ids.id_len()).map_while(Result::ok) {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto) else {
+            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto)
+            else {
                 continue;
             };
             let payload = packet.bytes.get(opened.payload).unwrap_or_default();
@@ -129,7 +131,12 @@ impl Connection {
     /// # Errors
     ///
     /// Why it was discarded. A fault of the peer is not an error here: it closes the connection.
-    fn receive_packet(&mut self, now: Instant, came: &mut Came, packet: &mut Packet<'_>) -> Result<(), DropReason> {
+    fn receive_packet(
+        &mut self,
+        now: Instant,
+        came: &mut Came,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), DropReason> {
         let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
@@ -158,12 +165,13 @@ impl Connection {
             self.on_duplicate(now, came.path, opened.number);
             return Err(DropReason::Duplicate);
         }
-        let path = self.gate(now, came, space_id, opened.number, newest)?;
+        let dcid = packet.header.dcid().copied().unwrap_or(ConnectionId::EMPTY);
+        let path = self.gate(came, space_id, opened.number)?;
         self.stats.key_updates += u64::from(opened.key_updated);
         self.credit(came, path);
         let payload = packet.bytes.get(opened.payload).unwrap_or_default();
         let mut seen =
-            Seen { number: opened.number, newest, ack_eliciting: false, probing: true, urgent: false };
+            Seen { number: opened.number, dcid, newest, ack_eliciting: false, probing: true, urgent: false };
         match self.process(now, came.path, path, space_id, kind, payload, &mut seen) {
             Ok(()) => self.on_processed(now, came, path, space_id, &packet.header, seen),
             Err(fault) => self.fail(now, fault),
@@ -174,10 +182,16 @@ impl Connection {
     /// What the header alone can be wrong about.
     fn check_header(&mut self, came: &Came, header: &PacketHeader) -> Result<(), DropReason> {
         match (header, &self.role) {
-            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => Err(DropReason::SmallInitial),
+            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => {
+                Err(DropReason::SmallInitial)
+            }
             (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
                 let met = !matches!(role, Role::Client { met_server: false, .. });
-                if met && *scid != self.remote_ids.handshake_id() { Err(DropReason::ForeignId) } else { Ok(()) }
+                if met && *scid != self.remote_ids.handshake_id() {
+                    Err(DropReason::ForeignId)
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }
@@ -187,17 +201,17 @@ impl Connection {
         if self.spaces.is_discarded(space) {
             return Err(DropReason::NoKeysAnyMore);
         }
-        if self.early.keep(came.path, came.ecn, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
+        if self.early.keep(*came, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
     }
 
     /// Keys have come: what waited for them is taken in.
     pub(super) fn replay_early(&mut self, now: Instant) {
         let early = std::mem::take(&mut self.early);
-        for (path, ecn, mut bytes) in early.packets {
+        for (came, mut bytes) in early.packets {
             if !self.phase.is_open() {
                 return;
             }
-            let mut came = Came { path, ecn, len: bytes.len(), credited: true };
+            let mut came = Came { credited: true, ..came };
             self.take_apart(now, &mut came, &mut bytes);
         }
     }
@@ -234,7 +248,8 @@ impl Connection {
         for frame in Frames::new(payload) {
             let frame = frame?;
             if !frame.is_permitted_in(kind) {
-                let fault = TransportError::protocol_violation("a frame that this packet type does not permit");
+                let fault =
+                    TransportError::protocol_violation("a frame that this packet type does not permit");
                 return Err(fault.in_frame(frame.kind().code()));
             }
             seen.ack_eliciting |= frame.is_ack_eliciting();
@@ -301,14 +316,7 @@ impl Connection {
     }
 
     /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    fn gate(
-        &mut self,
-        now: Instant,
-        came: &Came,
-        space: SpaceId,
-        number: PacketNumber,
-        newest: bool,
-    ) -> Result<PathId, DropReason> {
+    fn gate(&mut self, came: &Came, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
         if !self.permits_local(came.path.local) {
             return Err(DropReason::LocalAddress);
         }
@@ -317,7 +325,7 @@ impl Connection {
             return Ok(home.id);
         }
         match self.role {
-            Role::Client { .. } => self.client_gate(now, came.path, space, number, newest),
+            Role::Client { .. } => self.client_gate(came.path, space, number),
             Role::Server { .. } => self.server_gate(came.path, space),
         }
     }
@@ -340,6 +348,7 @@ impl Connection {
         // A new address wants an ID it was not seen with; a peer that issued none gets the one in use
         // (RFC 9000, Section 9.5).
         let dcid = self.remote_ids.bind(from.remote).map_or(self.paths.home().dcid, |bound| bound.id);
+        self.remote_ids.mark_used(from.remote);
         Ok(self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() }))
     }
 
@@ -375,7 +384,7 @@ impl Connection {
         let Some(old) = self.paths.move_home(to) else { return };
         let home = self.paths.home();
         let (remote, proven) = (home.tuple.remote, home.is_validated());
-        self.remote_ids.adopt(remote);
+        self.remote_ids.adopt(remote, from.remote);
         if was_proven {
             self.paths.set_fallback((!proven).then_some(old));
         }

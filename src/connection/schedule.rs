@@ -1,4 +1,4 @@
-//! What to send next: on which path, what for, how much is permitted, how large. Read-only.
+//! What to send next: on which path, what for, how much is permitted, how large. Read-only, the pacer's bucket apart.
 //!
 //! A flight is an attempt: whether anything comes out is known when it was written, not before.
 
@@ -50,7 +50,7 @@ impl Connection {
         if let Phase::Closing(closing) = &self.phase {
             return closing.is_due().then(|| self.home_flight(Purpose::Close, Allowance::Full, 0)).flatten();
         }
-        if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(path)) {
+        if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(now, path)) {
             return Some(flight);
         }
         if self.steering.announces() {
@@ -58,25 +58,21 @@ impl Connection {
         }
         let probed = self.spaces.iter().find(|(_, space)| space.probes > 0);
         let (space, _) = probed?;
-        let _ = now;
         self.home_flight(Purpose::Probe(space), Allowance::Full, 0)
     }
 
     /// Everything else: first the candidate that leads, within what it has earned, then home.
-    pub(super) fn normal_flights(&self, now: Instant) -> [Option<Flight>; 2] {
-        let lead = self.steering.lead().and_then(|id| self.paths.get(id)).and_then(|path| self.lead_flight(path));
+    pub(super) fn normal_flights(&mut self, now: Instant) -> [Option<Flight>; 2] {
+        let lead = self.lead(now).and_then(|id| self.paths.get(id)).and_then(|path| self.lead_flight(path));
         [lead, self.normal_flight(now)]
     }
 
-    fn normal_flight(&self, now: Instant) -> Option<Flight> {
-        let home = self.paths.home();
+    fn normal_flight(&mut self, now: Instant) -> Option<Flight> {
         let mut flight = self.home_flight(Purpose::Normal, Allowance::Full, 0)?;
-        let room = home.window.room();
-        let paced = if self.config.pacing && self.phase.is_established() {
-            home.pacer.budget(now, home.window.size(), self.rtt().smoothed)
-        } else {
-            u64::MAX
-        };
+        let (rtt, paces) = (self.rtt().smoothed, self.config.pacing && self.phase.is_established());
+        let home = self.paths.home_mut();
+        let room = if home.window.has_room() { home.window.room() } else { 0 };
+        let paced = if paces { home.pacer.budget(now, home.window.size(), rtt) } else { u64::MAX };
         flight.burst = room.min(paced).min(home.budget().unwrap_or(u64::MAX));
         if room == 0 || paced < flight.max_len as u64 || self.steering.holds_data() {
             flight.allowance = Allowance::AckOnly;
@@ -86,7 +82,8 @@ impl Connection {
 
     fn lead_flight(&self, path: &Path) -> Option<Flight> {
         let PathState::Unproven { budget } = &path.state else { return None };
-        let max_len = usize::from(path.datagram_size).min(usize::try_from(budget.remaining()).unwrap_or(usize::MAX));
+        let max_len =
+            usize::from(path.datagram_size).min(usize::try_from(budget.remaining()).unwrap_or(usize::MAX));
         if max_len < MIN_USEFUL {
             return None;
         }
@@ -107,9 +104,9 @@ impl Connection {
     }
 
     /// A challenge or an answer that waits on this path.
-    fn validation_flight(&self, path: &Path) -> Option<Flight> {
+    fn validation_flight(&self, now: Instant, path: &Path) -> Option<Flight> {
         let (wanted, owed) = (path.validation.is_wanted(), path.validation.is_owed());
-        if !wanted && !owed {
+        if !wanted && !owed && !path.ping {
             return None;
         }
         let size = usize::from(path.datagram_size);
@@ -127,7 +124,7 @@ impl Connection {
             PathState::Unproven { budget } => {
                 let left = usize::try_from(budget.remaining()).unwrap_or(usize::MAX);
                 let allowance =
-                    if self.steering.lead() == Some(path.id) { Allowance::Full } else { Allowance::Seek };
+                    if self.lead(now) == Some(path.id) { Allowance::Full } else { Allowance::Seek };
                 if left >= min_len {
                     Some(Flight { allowance, max_len: size.min(left), ..flight })
                 } else if left >= MIN_USEFUL || matches!(self.role, Role::Client { .. }) && wanted {

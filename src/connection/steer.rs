@@ -1,128 +1,570 @@
-//! Carrying out what `migration/` decides, on paths, connection IDs and recovery.
+//! Carrying out what `migration/` decides: on paths, connection IDs, recovery and the application's events.
+//!
+//! Nothing is decided here but what the rules leave to whoever knows paths: which connection ID an address is shown,
+//! and what begins afresh when a path becomes home.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::receive::{Came, Seen};
-use super::Connection;
-use crate::error::TransportError;
+use super::{Connection, Role};
+use crate::config::ClientConfig;
+use crate::error::{CloseReason, MigrationError, TransportError};
+use crate::event::ConnectionEvent;
 use crate::frame::{Frame, Record};
 use crate::id::{PacketNumber, PathId, ResetToken, SpaceId};
+use crate::migration::{
+    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, MoveOrder,
+    Server, ServerInput,
+};
 use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local};
 use crate::packet::PacketWriter;
+use crate::path::PathState;
+use crate::recovery::Rtt;
 use crate::stats::DropReason;
 use crate::time::Instant;
+
+/// Spare connection IDs that a client which agreed on migration keeps issued [2.10].
+const CLIENT_SPARE_IDS: usize = 8;
+/// Longest wait between probes while a move is announced or under way [2.7, 3.1].
+const PTO_CAP: Duration = Duration::from_secs(1);
+/// Packet numbers skipped at a switch: at least this many, and less than twice as many [3.2].
+const SKIPPED_NUMBERS: u32 = 1 << 16;
 
 /// What the connection keeps for its migrations.
 #[derive(Debug, Default)]
 pub(super) struct Steering {
     pub(super) agreement: Option<Agreement>,
+    migration: Option<Migration>,
+    /// A server's last switch: the first packet number after it, and where it was before.
+    switch: Option<(PacketNumber, Local)>,
 }
 
 impl Steering {
+    fn client(&self) -> Option<&Client> {
+        match &self.migration {
+            Some(Migration::Client(client)) => Some(client),
+            Some(Migration::Server(_)) | None => None,
+        }
+    }
+
+    fn server(&self) -> Option<&Server> {
+        match &self.migration {
+            Some(Migration::Server(server)) => Some(server),
+            Some(Migration::Client(_)) | None => None,
+        }
+    }
+
     /// Whether a server is to say from its new address that it has moved.
     pub(super) fn announces(&self) -> bool {
-        false
+        self.server().is_some_and(Server::announces)
     }
 
     /// Whether data waits until the peer has answered from the new path.
     pub(super) fn holds_data(&self) -> bool {
-        false
-    }
-
-    /// The candidate that new data goes to, within its budget.
-    pub(super) fn lead(&self) -> Option<PathId> {
-        None
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        None
+        self.server().is_some_and(Server::holds_data)
     }
 
     /// Until when the idle timer does not fire.
-    pub(super) fn idle_held_until(&self) -> Option<Instant> {
-        None
+    pub(super) fn idle_held_until(&self, now: Instant) -> Option<Instant> {
+        match &self.migration {
+            Some(Migration::Client(client)) => client.held_until(),
+            Some(Migration::Server(server)) => server.held_until(now),
+            None => None,
+        }
     }
 
     /// Longest wait between probes.
     pub(super) fn pto_cap(&self) -> Option<Duration> {
-        None
+        let hurries = match &self.migration {
+            Some(Migration::Client(client)) => client.held_until().is_some(),
+            Some(Migration::Server(server)) => server.hurries(),
+            None => false,
+        };
+        hurries.then_some(PTO_CAP)
     }
 
-    pub(super) fn write(&mut self, _packet: &mut PacketWriter<'_, '_>) {}
+    pub(super) fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+        if let Some(migration) = &mut self.migration {
+            migration.write(packet);
+        }
+    }
 }
 
 impl Connection {
-    pub(super) fn begin_migration(&mut self) {}
-
-    pub(super) fn on_announced(&mut self, _now: Instant) {}
-
-    pub(super) fn on_migration_timeout(&mut self, _now: Instant) {}
-
-    pub(super) fn on_loss_timeout(&mut self, _now: Instant, _space: SpaceId) {}
-
-    pub(super) fn client_gate(
-        &mut self,
-        _now: Instant,
-        _from: FourTuple,
-        _space: SpaceId,
-        _number: PacketNumber,
-        _newest: bool,
-    ) -> Result<PathId, DropReason> {
-        Err(DropReason::Gate)
-    }
-
-    pub(super) fn client_arrival(&mut self, _now: Instant, _came: &Came, _seen: Seen) {}
-
-    pub(super) fn server_arrival(&mut self, _now: Instant, _seen: Seen) {}
-
-    pub(super) fn on_duplicate(&mut self, _now: Instant, _from: FourTuple, _number: PacketNumber) {}
-
-    pub(super) fn on_maybe_reset(&mut self, now: Instant, _from: FourTuple, token: ResetToken) {
-        if self.remote_ids.is_reset(&token) {
-            self.drain(now, crate::error::CloseReason::Reset);
-        }
-    }
-
-    pub(super) fn permits_local(&self, local: Local) -> bool {
-        self.paths.home().tuple.local.matches(local)
-    }
-
-    pub(super) fn on_path_challenge(&mut self, _now: Instant, path: PathId, data: [u8; 8]) {
-        if let Some(path) = self.paths.get_mut(path) {
-            path.validation.on_challenge(data);
-        }
-    }
-
-    pub(super) fn on_path_response(&mut self, now: Instant, _from: FourTuple, data: [u8; 8], _seen: &mut Seen) {
-        let answered = self.paths.iter_mut().find_map(|path| path.validation.on_response(now, data).map(|_| path.id));
-        let Some(id) = answered else { return };
-        if let Some(path) = self.paths.get_mut(id) {
-            path.validate();
-        }
-        if id == self.paths.home().id && self.paths.fallback().is_some() {
-            if let Some(old) = self.paths.fallback() {
-                self.paths.set_fallback(None);
-                self.keep_former(now, old);
+    /// The handshake is complete: the machine of our side begins, if there is an agreement.
+    pub(super) fn begin_migration(&mut self, now: Instant) {
+        let Some(agreement) = self.steering.agreement.filter(|agreement| !agreement.strategies().is_empty())
+        else {
+            return;
+        };
+        self.steering.migration = match &self.role {
+            Role::Client { config, .. } => {
+                let Some(settings) = client_settings(config, u64::from_be_bytes(self.rng.bytes())) else {
+                    return;
+                };
+                self.local_ids.set_target(CLIENT_SPARE_IDS);
+                Some(Migration::Client(Box::new(Client::new(now, agreement, settings))))
             }
+            Role::Server { config, .. } => {
+                let Some(settings) = &config.migration else { return };
+                self.local_ids.set_target(settings.pool.len() + 2);
+                let server = Server::new(now, agreement, &settings.pool, settings.deadline);
+                Some(Migration::Server(Box::new(server)))
+            }
+        };
+    }
+
+    /// What the machines must know of the connection.
+    fn facts(&self) -> Facts {
+        let max_ack_delay = self.peer.max_ack_delay;
+        let pto = self.pto();
+        let initial = Rtt::new(self.config.initial_rtt).view(max_ack_delay).pto_base(SpaceId::Data);
+        Facts {
+            home: self.remote(),
+            pto,
+            patience: initial.max(self.rtt().latest).max(pto).saturating_mul(3),
+            spare_ids: self.local_ids.spare_issued() as u64,
+            quiet: !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data),
+            receiving: self.streams.is_receiving(),
+            former: self.paths.former().and_then(|id| self.paths.get(id)).map(|path| path.tuple.remote),
         }
+    }
+
+    pub(super) fn migration_deadline(&self) -> Option<Instant> {
+        match self.steering.migration.as_ref()? {
+            Migration::Client(client) => client.due(&self.facts()),
+            Migration::Server(server) => server.due(&self.facts()),
+        }
+    }
+
+    /// The candidate that new data goes to, within its budget.
+    pub(super) fn lead(&self, now: Instant) -> Option<PathId> {
+        self.paths.to(self.steering.client()?.lead(now)?)
+    }
+
+    // ---- telling the machine ------------------------------------------------------------------------
+
+    fn tell_client(&mut self, now: Instant, input: ClientInput) -> Result<(), TransportError> {
+        let facts = self.facts();
+        let Some(Migration::Client(client)) = &mut self.steering.migration else { return Ok(()) };
+        let actions = client.step(now, input, &facts)?;
+        self.carry_out(now, actions);
+        Ok(())
+    }
+
+    /// For inputs that are not frames: those are never faults of the peer.
+    fn inform_client(&mut self, now: Instant, input: ClientInput) {
+        if let Err(fault) = self.tell_client(now, input) {
+            self.fail(now, fault);
+        }
+    }
+
+    fn tell_server(&mut self, now: Instant, input: ServerInput) {
+        if self.steering.server().is_none() {
+            return;
+        }
+        let facts = self.facts();
+        let Some(Migration::Server(server)) = &mut self.steering.migration else { return };
+        let actions = server.step(now, input, &facts);
+        self.carry_out(now, actions);
+    }
+
+    pub(super) fn on_migration_timeout(&mut self, now: Instant) {
+        match &self.steering.migration {
+            Some(Migration::Client(_)) => self.inform_client(now, ClientInput::Due),
+            Some(Migration::Server(_)) => self.tell_server(now, ServerInput::Due),
+            None => {}
+        }
+    }
+
+    pub(super) fn on_loss_timeout(&mut self, now: Instant, space: SpaceId) {
+        if space == SpaceId::Data {
+            self.inform_client(now, ClientInput::LossTimeout);
+        }
+    }
+
+    /// An ACK of 1-RTT packets was sent.
+    pub(super) fn on_ack_went(&mut self, now: Instant) {
+        if self.steering.client().is_some_and(Client::awaits_ack) {
+            self.inform_client(now, ClientInput::AckSent);
+        }
+    }
+
+    pub(super) fn on_announced(&mut self, now: Instant) {
+        self.tell_server(now, ServerInput::Announced);
+    }
+
+    /// A datagram of data was sent on home.
+    pub(super) fn on_data_sent(&mut self, now: Instant) {
+        if self.steering.server().is_some_and(Server::has_moved) {
+            self.tell_server(now, ServerInput::DataSent);
+        }
+    }
+
+    pub(super) fn client_arrival(&mut self, now: Instant, came: &Came, seen: Seen) {
+        let Seen { number, ack_eliciting, probing, .. } = seen;
+        let from = came.path.remote;
+        self.inform_client(now, ClientInput::Arrived { from, number, ack_eliciting, probing });
+    }
+
+    pub(super) fn server_arrival(&mut self, now: Instant, seen: Seen) {
+        self.tell_server(now, ServerInput::Arrived { ack_eliciting: seen.ack_eliciting });
+    }
+
+    pub(super) fn on_duplicate(&mut self, now: Instant, from: FourTuple, number: PacketNumber) {
+        if from.remote == self.remote() {
+            self.inform_client(now, ClientInput::Duplicate { number });
+        }
+    }
+
+    pub(super) fn on_migration_acked(&mut self, now: Instant, record: &Record) {
+        self.tell_server(now, ServerInput::Acked(*record));
+    }
+
+    pub(super) fn on_migration_lost(&mut self, now: Instant, record: &Record) {
+        self.tell_server(now, ServerInput::Lost(*record));
+    }
+
+    /// Something was acknowledged; after a switch that is the sign that the client follows.
+    pub(super) fn on_acked_number(&mut self, now: Instant, largest: PacketNumber) {
+        let Some((first, _)) = self.steering.switch else { return };
+        if largest < first || !self.steering.server().is_some_and(Server::hurries) {
+            return;
+        }
+        // What was lost on the way to this first answer says nothing about the new path [3.1].
+        self.paths.home_mut().window.forgive_before(now);
+        self.tell_server(now, ServerInput::AckedAfterSwitch);
     }
 
     pub(super) fn on_migration_frame(
         &mut self,
-        _now: Instant,
-        _from: FourTuple,
-        _frame: &Frame<'_>,
-        _seen: &mut Seen,
+        now: Instant,
+        from: FourTuple,
+        frame: &Frame<'_>,
+        seen: &mut Seen,
     ) -> Result<(), TransportError> {
-        Err(TransportError::frame_encoding("the frame type is unknown"))
+        let frame = match frame {
+            Frame::ServerMigration(migration) => Heard::Migration(*migration),
+            Frame::ServerMigrated => Heard::Migrated,
+            Frame::PoolMigrationAddress(pool) => Heard::Pool(pool.target),
+            _ => return Ok(()),
+        };
+        if self.migration_config().is_none() {
+            return Err(TransportError::frame_encoding("the frame type is unknown"));
+        }
+        if self.steering.client().is_none() {
+            return Err(TransportError::protocol_violation("a migration frame though nothing was agreed"));
+        }
+        seen.urgent = true;
+        self.tell_client(now, ClientInput::Frame { number: seen.number, from: from.remote, frame })
     }
 
-    pub(super) fn on_migration_acked(&mut self, _now: Instant, _record: &Record) {}
+    // ---- the gate -----------------------------------------------------------------------------------
 
-    pub(super) fn on_migration_lost(&mut self, _record: &Record) {}
+    /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
+    pub(super) fn client_gate(
+        &mut self,
+        from: FourTuple,
+        space: SpaceId,
+        number: PacketNumber,
+    ) -> Result<PathId, DropReason> {
+        if let Some(former) = self.paths.former().filter(|former| self.paths.to(from.remote) == Some(*former))
+        {
+            return Ok(former);
+        }
+        let client = self.steering.client().ok_or(DropReason::Gate)?;
+        let home = self.remote();
+        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home)
+        {
+            return Err(DropReason::Gate);
+        }
+        self.candidate(from.remote).ok_or(DropReason::Gate)
+    }
 
-    pub(super) fn on_acked_number(&mut self, _now: Instant, _largest: PacketNumber) {}
+    /// The path to a candidate; `None` if there is no connection ID to show there.
+    fn candidate(&mut self, address: SocketAddr) -> Option<PathId> {
+        if let Some(known) = self.paths.to(address) {
+            return Some(known);
+        }
+        let strict = self.migration_config().is_some_and(|config| config.strict_ids);
+        let dcid = match self.remote_ids.bind(address) {
+            Some(bound) => bound.id,
+            None if strict => return None,
+            // A server that issued no spare ID could not be found otherwise: a deliberate deviation [2.10].
+            None => self.remote_ids.current(),
+        };
+        self.remote_ids.mark_used(address);
+        let local = self.paths.home().tuple.local;
+        Some(self.add_path(FourTuple { local, remote: address }, dcid, PathState::Silent))
+    }
+
+    /// Whether a packet may come to this end of ours: ours now, or before the last switch (rules, 4.4).
+    pub(super) fn permits_local(&self, local: Local) -> bool {
+        let former = self.steering.switch.is_some_and(|(_, former)| former.matches(local));
+        self.paths.home().tuple.local.matches(local) || former
+    }
+
+    // ---- challenges -----------------------------------------------------------------------------------
+
+    pub(super) fn on_path_challenge(&mut self, now: Instant, path: PathId, data: [u8; 8]) {
+        if let Some(path) = self.paths.get_mut(path) {
+            path.validation.on_challenge(data);
+        }
+        self.tell_server(now, ServerInput::Challenged);
+    }
+
+    pub(super) fn on_path_response(&mut self, now: Instant, from: FourTuple, data: [u8; 8], seen: &mut Seen) {
+        let home = self.paths.home().id;
+        let own = from.remote == self.remote() && self.side().is_client();
+        let answered = self.paths.iter_mut().find_map(|path| {
+            // A response that comes from home proves only that home is alive [2.5].
+            let hollow = own && path.id != home;
+            let answer = if hollow { None } else { path.validation.on_response(now, data) }?;
+            Some((path.id, path.tuple.remote, answer))
+        });
+        let Some((id, address, answer)) = answered else { return };
+        seen.urgent = true;
+        if let Some(path) = self.paths.get_mut(id) {
+            if !path.is_validated() {
+                path.validate();
+                path.rtt.on_sample(answer.rtt, Duration::ZERO, true);
+            }
+        }
+        match self.role {
+            Role::Client { .. } => {
+                let padded = answer.padded;
+                self.inform_client(now, ClientInput::Proved { address, padded, number: seen.number });
+            }
+            Role::Server { .. } => self.on_client_proved(now, id),
+        }
+    }
+
+    /// A server's path to its client was proved: the one it came from lingers.
+    fn on_client_proved(&mut self, now: Instant, id: PathId) {
+        if id != self.paths.home().id {
+            return;
+        }
+        if let Some(old) = self.paths.fallback() {
+            self.paths.set_fallback(None);
+            self.keep_former(now, old);
+        }
+    }
+
+    /// A datagram from there ends with the token of a stateless reset.
+    pub(super) fn on_maybe_reset(&mut self, now: Instant, from: FourTuple, token: ResetToken) {
+        // From anywhere else it means nothing: another host may share the key [2.12].
+        if from.remote != self.remote() || !self.remote_ids.is_reset(&token) {
+            return;
+        }
+        if self.steering.client().is_some() {
+            self.inform_client(now, ClientInput::Reset);
+        } else {
+            self.drain(now, CloseReason::Reset);
+        }
+    }
+
+    // ---- carrying out -----------------------------------------------------------------------------------
+
+    fn carry_out(&mut self, now: Instant, actions: Actions) {
+        for action in actions {
+            match action {
+                Action::Seek(address) => self.seek(address),
+                Action::Forget(address) => self.forget_candidate(now, address),
+                Action::Adopt(address) => self.adopt(now, address),
+                Action::Ask => self.control.ask(),
+                Action::AskFormer => self.ask_former(),
+                Action::ProveHome => {
+                    let data = self.rng.bytes();
+                    self.paths.home_mut().validation.want(data);
+                }
+                Action::GoBack => self.go_back(now),
+                Action::EndByReset => self.drain(now, CloseReason::Reset),
+                Action::Emit(event) => {
+                    self.stats.migrations += u64::from(matches!(event, MigrationEvent::Completed { .. }));
+                    self.events.push_back(ConnectionEvent::Migration(event));
+                }
+            }
+        }
+    }
+
+    fn seek(&mut self, address: SocketAddr) {
+        let data = self.rng.bytes();
+        if let Some(path) = self.candidate(address).and_then(|id| self.paths.get_mut(id)) {
+            path.validation.want(data);
+        }
+    }
+
+    /// A candidate is given up. While the server may still move there its connection ID stays bound: a false alarm
+    /// burns none [2.10].
+    fn forget_candidate(&mut self, now: Instant, address: SocketAddr) {
+        let Some(id) = self.paths.to(address) else { return };
+        if id == self.paths.home().id || self.paths.former() == Some(id) {
+            return;
+        }
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.abandon_path(id, &mut fates);
+        self.reconsider(now, SpaceId::Data, &fates);
+        self.scratch.fates = fates;
+        self.paths.remove(id);
+        if !self.steering.client().is_some_and(|client| client.names(address)) {
+            self.remote_ids.unbind_and_retire(address);
+        }
+    }
+
+    /// A candidate has answered: it is home, everything on it begins afresh, and what was on its way to the old home is
+    /// sent again [2.5].
+    fn adopt(&mut self, now: Instant, address: SocketAddr) {
+        let before = self.remote();
+        let Some(id) = self.paths.to(address) else { return };
+        let Some(old) = self.paths.move_home(id) else { return };
+        self.remote_ids.adopt(address, before);
+        self.keep_former(now, old);
+        self.leave(now, old);
+    }
+
+    /// Home proved useless: the former home is home again, and nothing of the useless one is kept.
+    fn go_back(&mut self, now: Instant) {
+        let Some(former) = self.paths.former() else { return };
+        let before = self.remote();
+        let Some(failed) = self.paths.move_home(former) else { return };
+        self.remote_ids.adopt(self.remote(), before);
+        self.leave(now, failed);
+        self.forget_path(failed);
+    }
+
+    /// What was in flight on a path that is not home any more is sent again, and charges nobody.
+    fn leave(&mut self, now: Instant, path: PathId) {
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.abandon_path(path, &mut fates);
+        self.recovery.reset_backoff();
+        self.settle_windows(now, &fates);
+        self.reconsider(now, SpaceId::Data, &fates);
+        self.scratch.fates = fates;
+        self.idle.restart(now);
+    }
+
+    /// The home that was left on the word of a source address alone is asked whether it is still alive (RFC 9000,
+    /// Section 9.3.3).
+    fn ask_former(&mut self) {
+        if let Some(path) = self.paths.former().and_then(|id| self.paths.get_mut(id)) {
+            path.ping = true;
+        }
+    }
+
+    // ---- a server's switch --------------------------------------------------------------------------------
+
+    /// The endpoint has moved: this connection goes on from `local`, and the client is told at `announce_at`.
+    pub(crate) fn relocate(&mut self, now: Instant, local: Local, announce_at: Instant) {
+        let former = self.paths.home().tuple.local;
+        let moves = self.would_move().is_some();
+        let others: smallvec::SmallVec<[PathId; 4]> = self.paths.iter().skip(1).map(|path| path.id).collect();
+        others.into_iter().for_each(|id| self.forget_path(id));
+        self.paths.home_mut().tuple.local = local;
+        if !moves {
+            return;
+        }
+        self.begin_afresh(now);
+        let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
+        self.recovery.skip(SpaceId::Data, skipped.into());
+        self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
+        self.tell_server(now, ServerInput::Relocated { announce_at });
+    }
+
+    /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
+    fn begin_afresh(&mut self, now: Instant) {
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.abandon_all(SpaceId::Data, &mut fates);
+        self.recovery.no_sample_before(now);
+        self.recovery.reset_backoff();
+        self.reconsider(now, SpaceId::Data, &fates);
+        self.scratch.fates = fates;
+        let rotated = self.remote_ids.rotate();
+        let rtt = self.rtt();
+        let home = self.paths.home();
+        let (id, tuple, dcid, size) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), home.datagram_size);
+        let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
+        let mut fresh = super::fresh_path(&self.config, id, tuple, dcid, state);
+        fresh.datagram_size = size;
+        fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
+        *self.paths.home_mut() = fresh;
+        self.idle.restart(now);
+    }
+
+    /// What this connection does when the endpoint moves; `None`: it stays behind.
+    pub(crate) fn would_move(&self) -> Option<MoveOrder> {
+        if !self.phase.is_established() {
+            return None;
+        }
+        self.steering.server().and_then(Server::would_move)
+    }
+
+    /// Whether this order could be given.
+    pub(crate) fn check_order(&self, order: MoveOrder) -> Result<(), MigrationError> {
+        if !self.phase.is_open() {
+            return Err(MigrationError::Closed);
+        }
+        if self.side().is_client() {
+            return Err(MigrationError::WrongSide);
+        }
+        if !self.phase.is_established() {
+            return Err(MigrationError::HandshakeNotComplete);
+        }
+        self.steering.server().ok_or(MigrationError::Disabled)?.check(order, &self.facts())
+    }
+
+    pub(crate) fn prepare_move(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {
+        self.check_order(order)?;
+        let facts = self.facts();
+        let Some(Migration::Server(server)) = &mut self.steering.migration else {
+            return Err(MigrationError::Disabled);
+        };
+        let actions = server.prepare(now, order, &facts)?;
+        self.carry_out(now, actions);
+        Ok(())
+    }
+
+    pub(crate) fn cancel_move(&mut self, now: Instant) -> Result<(), MigrationError> {
+        match &mut self.steering.migration {
+            Some(Migration::Server(server)) => server.cancel(now),
+            Some(Migration::Client(_)) => Err(MigrationError::WrongSide),
+            None => Err(MigrationError::Disabled),
+        }
+    }
+
+    /// The server moves away and this connection does not go with it.
+    pub(crate) fn leave_behind(
+        &mut self,
+        now: Instant,
+        order: Option<MoveOrder>,
+        error: MigrationError,
+        code: crate::varint::VarInt,
+        reason: &[u8],
+    ) {
+        if !self.phase.is_open() {
+            return;
+        }
+        if let Some(order) = order {
+            let event = MigrationEvent::Failed { strategy: order.strategy(), reason: error };
+            self.events.push_back(ConnectionEvent::Migration(event));
+        }
+        self.end(now, super::Farewell::application(code, reason), CloseReason::NotMoved(error));
+    }
+}
+
+fn client_settings(config: &ClientConfig, seed: u64) -> Option<ClientSettings> {
+    let migration = config.migration.as_ref()?;
+    Some(ClientSettings {
+        seek: migration.seek,
+        deadline: migration.deadline,
+        pool_limit: migration.pool_limit,
+        policy: std::sync::Arc::clone(&migration.policy),
+        scheduler: (migration.scheduler)(seed),
+    })
 }
 
 /// Server migration on one connection.
@@ -139,5 +581,61 @@ impl<'a> Migrations<'a> {
     /// What was agreed. `None`: the peer said nothing; an empty one: nothing in common.
     pub fn agreement(&self) -> Option<Agreement> {
         self.connection.steering.agreement
+    }
+
+    /// Server: orders a move of this connection alone; [`MigrationEvent::Ready`] says when it may be carried out.
+    ///
+    /// # Errors
+    ///
+    /// Why the order cannot be given; nothing has changed then.
+    pub fn prepare(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {
+        self.connection.prepare_move(now, order)
+    }
+
+    /// Server: the connection is at `local` from now on. Everything sent leaves from there, and the client is told.
+    ///
+    /// The copy left behind at the old address, if there is one, must stay silent for ever: two servers that seal with
+    /// the same keys give them away.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationError::NotOrdered`] if no order was given and no strategy permits a move without one,
+    /// [`MigrationError::Family`] for an address of another family; nothing has changed then.
+    pub fn relocated(&mut self, now: Instant, local: Local) -> Result<(), MigrationError> {
+        let connection = &mut *self.connection;
+        if connection.side().is_client() {
+            return Err(MigrationError::WrongSide);
+        }
+        if local.ip.is_some_and(|ip| ip.is_ipv4() != connection.remote().is_ipv4()) {
+            return Err(MigrationError::Family);
+        }
+        connection.would_move().ok_or(MigrationError::NotOrdered)?;
+        connection.relocate(now, local, now);
+        Ok(())
+    }
+
+    /// Server: takes an order back that was not carried out. Until a migration completes it binds the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationError::NotOrdered`] if there is none.
+    pub fn cancel(&mut self, now: Instant) -> Result<(), MigrationError> {
+        self.connection.cancel_move(now)
+    }
+
+    /// Client: looks for the announced server, or for one of its pool, now.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationError::Disabled`] without an agreement, [`MigrationError::WrongSide`] at a server.
+    pub fn seek_now(&mut self, now: Instant) -> Result<(), MigrationError> {
+        match &self.connection.steering.migration {
+            Some(Migration::Client(_)) => {
+                self.connection.inform_client(now, ClientInput::SeekNow);
+                Ok(())
+            }
+            Some(Migration::Server(_)) => Err(MigrationError::WrongSide),
+            None => Err(MigrationError::Disabled),
+        }
     }
 }

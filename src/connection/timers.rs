@@ -6,7 +6,7 @@ use crate::error::CloseReason;
 use crate::event::{TimerKind, Wake};
 use crate::id::{PathId, SpaceId};
 use crate::path::Expiry;
-use crate::recovery::{PtoRules, Timeout};
+use crate::recovery::{Fates, PtoRules, Timeout};
 use crate::time::{Instant, earliest};
 
 /// Every timer of a connection, in the order in which they expire at the same instant.
@@ -16,8 +16,8 @@ const TIMERS: [TimerKind; 10] = [
     TimerKind::Idle,
     TimerKind::Recovery,
     TimerKind::Ack,
-    TimerKind::Path,
     TimerKind::Migration,
+    TimerKind::Path,
     TimerKind::KeepAlive,
     TimerKind::Keys,
     TimerKind::Pacer,
@@ -25,10 +25,10 @@ const TIMERS: [TimerKind; 10] = [
 
 impl Connection {
     /// When the connection wants to be called, and what for.
-    pub(crate) fn wake(&self) -> Option<Wake> {
+    pub(crate) fn wake(&self, now: Instant) -> Option<Wake> {
         let mut next: Option<Wake> = None;
         for timer in TIMERS {
-            if let Some(at) = self.deadline(timer) {
+            if let Some(at) = self.deadline(now, timer) {
                 if next.is_none_or(|wake| at < wake.at) {
                     next = Some(Wake { at, timer });
                 }
@@ -40,33 +40,37 @@ impl Connection {
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for timer in TIMERS {
-            if self.deadline(timer).is_some_and(|at| at <= now) {
+            if self.deadline(now, timer).is_some_and(|at| at <= now) {
                 self.expire(now, timer);
             }
         }
     }
 
-    fn deadline(&self, timer: TimerKind) -> Option<Instant> {
+    fn deadline(&self, now: Instant, timer: TimerKind) -> Option<Instant> {
         let open = self.phase.is_open();
         match timer {
             TimerKind::Close => self.phase.deadline(),
             TimerKind::Handshake => match self.phase {
                 Phase::Handshaking { deadline } => Some(deadline),
-                Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => None,
+                Phase::Established { .. } | Phase::Closing(_) | Phase::Draining { .. } | Phase::Drained => {
+                    None
+                }
             },
-            TimerKind::Idle if open => self.idle_deadline(),
+            TimerKind::Idle if open => self.idle_deadline(now),
             TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
-            TimerKind::Recovery if open => self.recovery.deadline(self.rtt(), self.pto_rules()),
-            TimerKind::Ack if open => self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline())),
+            TimerKind::Recovery if open => self.recovery.deadline(&self.pto_rules()),
+            TimerKind::Ack if open => {
+                self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline()))
+            }
             TimerKind::Path if open => {
                 let validations = self.paths.iter().fold(None, |at, p| earliest(at, p.validation.deadline()));
                 earliest(validations, self.paths.former_deadline())
             }
-            TimerKind::Migration if open => self.steering.deadline(),
+            TimerKind::Migration if open => self.migration_deadline(),
             TimerKind::Keys if open => {
                 self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
             }
-            TimerKind::Pacer if open => self.pacer_deadline(),
+            TimerKind::Pacer if open => self.pacer_deadline(now),
             TimerKind::Idle
             | TimerKind::KeepAlive
             | TimerKind::Recovery
@@ -80,12 +84,12 @@ impl Connection {
     }
 
     /// The idle timer waits while a moved server is looked for, or a plan holds it (server-migration rules, 2.7, 4.8).
-    fn idle_deadline(&self) -> Option<Instant> {
+    fn idle_deadline(&self, now: Instant) -> Option<Instant> {
         let at = self.idle.deadline(self.pto())?;
-        self.steering.idle_held_until().map_or(Some(at), |held| Some(at.max(held)))
+        self.steering.idle_held_until(now).map_or(Some(at), |held| Some(at.max(held)))
     }
 
-    fn pacer_deadline(&self) -> Option<Instant> {
+    fn pacer_deadline(&self, now: Instant) -> Option<Instant> {
         let home = self.paths.home();
         if !self.config.pacing || !self.phase.is_established() || !home.window.has_room() {
             return None;
@@ -93,17 +97,24 @@ impl Connection {
         if !self.streams.has_data_to_send() {
             return None;
         }
-        home.pacer.ready_at(home.window.size(), self.rtt().smoothed)
+        home.pacer.ready_at(now, home.window.size(), self.rtt().smoothed)
+    }
+
+    /// Whether the peer has proof of our address.
+    fn peer_knows_our_address(&self) -> bool {
+        let proved = self.recovery.largest_acked(SpaceId::Handshake).is_some() || self.phase.is_confirmed();
+        !self.side().is_client() || proved
     }
 
     pub(super) fn pto_rules(&self) -> PtoRules {
         PtoRules {
-            confirmed: self.phase.is_confirmed(),
+            rtt: self.rtt(),
+            handshake_confirmed: self.phase.is_confirmed(),
             has_handshake_keys: self.spaces.has(SpaceId::Handshake),
             // A client that has not proved its address keeps the server's hands free (RFC 9002, Section 6.2.2.1).
             peer_validated: self.peer_knows_our_address(),
-            blocked: self.paths.home().budget() == Some(0),
-            spacing_cap: self.steering.pto_cap(),
+            may_send: self.paths.home().budget() != Some(0),
+            max_spacing: self.steering.pto_cap(),
         }
     }
 
@@ -140,28 +151,35 @@ impl Connection {
 
     fn on_recovery_timeout(&mut self, now: Instant) {
         let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
-        let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-        let outcome = self.recovery.on_timeout(now, self.rtt(), self.pto_rules(), view, &mut fates);
-        match outcome {
-            Timeout::Lost(space) => {
-                self.settle_windows(now, &fates);
-                self.reconsider(space, &fates);
-            }
-            Timeout::Probe(space) => {
-                self.stats.probe_timeouts += 1;
-                // Two datagrams, with what is oldest in them: more likely to bring an answer than a bare PING.
-                self.recovery.reoffer_oldest(space, 2, &mut fates);
-                self.reconsider(space, &fates);
-                if let Some(space) = self.spaces.get_mut(space) {
-                    space.probes = 2;
+        let rules = self.pto_rules();
+        loop {
+            fates.clear();
+            let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
+            let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
+            match self.recovery.on_timeout(now, &rules, view, &mut fates) {
+                Some(Timeout::Lost(space)) => {
+                    self.settle_windows(now, &fates);
+                    self.reconsider(now, space, &fates);
                 }
-                self.on_loss_timeout(now, space);
+                Some(Timeout::Probe(space)) => {
+                    self.probe(now, space, &mut fates);
+                    break;
+                }
+                None => break,
             }
-            Timeout::Nothing => {}
         }
         self.scratch.fates = fates;
+    }
+
+    /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.
+    fn probe(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
+        self.stats.probe_timeouts += 1;
+        self.recovery.reoffer_oldest(space, 2, fates);
+        self.reconsider(now, space, fates);
+        if let Some(own) = self.spaces.get_mut(space) {
+            own.probes = 2;
+        }
+        self.on_loss_timeout(now, space);
     }
 
     fn on_path_timeout(&mut self, now: Instant) {
@@ -170,8 +188,12 @@ impl Connection {
                 self.forget_path(former);
             }
         }
-        let due: smallvec::SmallVec<[PathId; 2]> =
-            self.paths.iter().filter(|p| p.validation.deadline().is_some_and(|at| at <= now)).map(|p| p.id).collect();
+        let due: smallvec::SmallVec<[PathId; 2]> = self
+            .paths
+            .iter()
+            .filter(|p| p.validation.deadline().is_some_and(|at| at <= now))
+            .map(|p| p.id)
+            .collect();
         for id in due {
             let data = self.rng.bytes();
             let Some(path) = self.paths.get_mut(id) else { continue };
@@ -199,9 +221,8 @@ impl Connection {
         self.paths.move_home(fallback);
         self.paths.set_fallback(None);
         let to = self.remote();
-        self.remote_ids.adopt(to);
+        self.remote_ids.adopt(to, from);
         self.forget_path(failed);
         self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
     }
 }
-

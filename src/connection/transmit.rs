@@ -76,7 +76,8 @@ impl Connection {
         }
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += len as u64;
-        let segment = if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
+        let segment =
+            if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
         Some(Transmit { path: tuple, ecn: Ecn::NotEct, len, segment })
     }
 
@@ -129,7 +130,8 @@ impl Connection {
         let spaces = &mut self.spaces;
         let sealed = datagram.seal(|draft, packet| {
             if let Some(space) = spaces.get_mut(draft.space) {
-                space.keys.seal(draft, packet);
+                // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
+                let _ = space.keys.seal(draft, packet);
             }
         });
         self.book(now, flight, &sealed.drafts, sealed.len, &records);
@@ -147,13 +149,20 @@ impl Connection {
         ready && self.spaces.has(space)
     }
 
+    /// The ID by which the peer calls us in long headers.
+    fn original_local_id(&self) -> crate::id::ConnectionId {
+        self.local_ids.ids().next().unwrap_or(crate::id::ConnectionId::EMPTY)
+    }
+
     fn header(&self, space: SpaceId, path: PathId) -> Header<'static> {
         let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
         match space {
             SpaceId::Initial => {
-                Header::Initial { version: VERSION, dcid, scid: self.local_ids.first(), token: &[] }
+                Header::Initial { version: VERSION, dcid, scid: self.original_local_id(), token: &[] }
             }
-            SpaceId::Handshake => Header::Handshake { version: VERSION, dcid, scid: self.local_ids.first() },
+            SpaceId::Handshake => {
+                Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
+            }
             SpaceId::Data => Header::Short { dcid },
         }
     }
@@ -188,7 +197,8 @@ impl Connection {
             Purpose::Seek => id == SpaceId::Data,
             Purpose::Announce => id == SpaceId::Data && !packet.is_ack_eliciting(),
             Purpose::Probe(space) => id == space && !packet.is_ack_eliciting(),
-            Purpose::Close | Purpose::Validate | Purpose::Normal => false,
+            Purpose::Validate => self.paths.get(flight.path).is_some_and(|path| path.ping),
+            Purpose::Close | Purpose::Normal => false,
         };
         if asks {
             // A packet so full that a PING does not fit asks for an answer already.
@@ -200,7 +210,8 @@ impl Connection {
     /// (RFC 9000, Section 14.1).
     fn handshake_min_len(&self, drafts: &[Draft]) -> usize {
         let client = matches!(self.role, Role::Client { .. });
-        let padded = drafts.iter().any(|draft| draft.space == SpaceId::Initial && (client || draft.ack_eliciting));
+        let padded =
+            drafts.iter().any(|draft| draft.space == SpaceId::Initial && (client || draft.ack_eliciting));
         if padded { usize::from(MIN_DATAGRAM) } else { 0 }
     }
 
@@ -210,6 +221,7 @@ impl Connection {
         let mut in_flight_bytes = 0;
         let mut ack_eliciting = false;
         let mut first_handshake = false;
+        let mut acked = false;
         for draft in drafts {
             let own = records.get(draft.records.clone()).unwrap_or_default();
             // A bare challenge elsewhere than home arms no timer and charges no window (server-migration rules, 2.3).
@@ -231,6 +243,7 @@ impl Connection {
                 if let Some(space) = self.spaces.get_mut(draft.space) {
                     space.received.on_ack_sent();
                 }
+                acked |= draft.space == SpaceId::Data;
             }
         }
         self.stats.packets_sent += drafts.len() as u64;
@@ -239,12 +252,19 @@ impl Connection {
         if let Some(path) = self.paths.get_mut(flight.path) {
             path.on_sent(len);
             path.validation.on_sent(now, len >= usize::from(MIN_DATAGRAM));
+            path.ping = false;
             if in_flight_bytes > 0 {
                 path.window.on_sent(in_flight_bytes);
                 if paced {
-                    path.pacer.on_sent(now, in_flight_bytes);
+                    path.pacer.on_sent(in_flight_bytes);
                 }
             }
+        }
+        if acked {
+            self.on_ack_went(now);
+        }
+        if on_home && ack_eliciting && flight.purpose == Purpose::Normal {
+            self.on_data_sent(now);
         }
         // A client's first Handshake packet ends the Initial space (RFC 9001, Section 4.9.1).
         if first_handshake && matches!(self.role, Role::Client { .. }) && self.spaces.has(SpaceId::Initial) {
@@ -252,4 +272,3 @@ impl Connection {
         }
     }
 }
-

@@ -1,1 +1,39 @@
 //! Packet protection and the TLS handshake (RFC 9001).
+//!
+//! [`Handshake`] turns CRYPTO bytes into CRYPTO bytes and [`KeyRing`]s; a [`KeyRing`] seals and opens packets;
+//! [`CryptoStream`] carries the bytes. Nothing here knows a connection.
+
+mod hello;
+mod key_log;
+mod keys;
+mod rustls;
+mod schedule;
+mod stream;
+mod token;
+
+pub use keys::{KeyRing, OpenError, Opened};
+pub use rustls::{Handshake, HandshakeSummary, TlsRefused};
+pub use schedule::{Secret, Suite};
+pub use stream::CryptoStream;
+pub use token::ResetKey;
+
+/// An encryption level of TLS, as far as CRYPTO data is sent at it (RFC 9001, Section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Initial packets.
+    Initial,
+    /// Handshake packets.
+    Handshake,
+    /// 1-RTT packets.
+    OneRtt,
+}
+
+/// What a [`Handshake`] has to say.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are a few in a handshake, and they are moved at once")]
+pub enum Output {
+    /// CRYPTO bytes to be sent at a level.
+    Bytes(Level, Vec<u8>),
+    /// The keys of a level.
+    Keys(Level, KeyRing),
+}

@@ -2,9 +2,10 @@
 //!
 //! Everything here costs constant work and no memory, whatever the datagram claims.
 
+use crate::config::MIN_DATAGRAM;
 use crate::connection::VERSION;
 use crate::id::ConnectionId;
-use crate::packet::{Invariant, MIN_INITIAL};
+use crate::packet::Invariant;
 use crate::stats::DropReason;
 
 /// Shortest connection ID a client may pick for its first Initial, in bytes (RFC 9000, Section 7.2).
@@ -33,27 +34,32 @@ pub enum First {
 
 /// Reads the first packet of a datagram of which no connection is known; `cid_len` is the length of our own IDs.
 pub fn judge(datagram: &[u8], cid_len: usize) -> First {
-    let Some(first) = Invariant::read(datagram, cid_len) else { return First::Nothing(DropReason::Malformed) };
-    let Some(version) = first.version else {
-        return match ConnectionId::new(first.dcid) {
-            Some(dcid) => First::Stray { dcid },
-            None => First::Nothing(DropReason::Malformed),
-        };
-    };
+    match Invariant::read(datagram, cid_len) {
+        Ok(Invariant::Short { dcid, .. }) => ConnectionId::new(dcid)
+            .map_or(First::Nothing(DropReason::Malformed), |dcid| First::Stray { dcid }),
+        Ok(Invariant::Long { first, version, dcid, scid, .. }) => {
+            judge_long(datagram.len(), first, version, dcid, scid)
+        }
+        Err(_) => First::Nothing(DropReason::Malformed),
+    }
+}
+
+fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> First {
     if version == 0 {
         // A Version Negotiation packet answers a client; without a connection there is none.
         return First::Nothing(DropReason::UnexpectedType);
     }
-    if datagram.len() < MIN_INITIAL {
+    if len < usize::from(MIN_DATAGRAM) {
         return First::Nothing(DropReason::SmallInitial);
     }
     if version != VERSION {
         return First::OtherVersion;
     }
-    if !first.is_initial() {
+    // The type bits of version 1: zero is Initial (RFC 9000, Section 17.2.2).
+    if first & 0x30 != 0 {
         return First::Nothing(DropReason::UnknownConnection);
     }
-    match (ConnectionId::new(first.dcid), ConnectionId::new(first.scid)) {
+    match (ConnectionId::new(dcid), ConnectionId::new(scid)) {
         (Some(dcid), Some(scid)) if dcid.len() >= MIN_FIRST_DCID => First::Connect { dcid, scid },
         _ => First::Nothing(DropReason::Malformed),
     }

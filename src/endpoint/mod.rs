@@ -24,7 +24,7 @@ use crate::error::ConnectError;
 use crate::event::{ConnectionEvent, Event, Output, TimerKind};
 use crate::id::{ConnectionHandle, ConnectionId};
 use crate::net::{Arrival, Ecn, FourTuple, Transmit};
-use crate::packet::{Invariant, reset, version_negotiation};
+use crate::packet::{Invariant, peek, reset, version_negotiation};
 use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
@@ -132,8 +132,7 @@ impl Endpoint {
     fn handle_datagram(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += datagram.len() as u64;
-        let dcid = Invariant::read(datagram, self.config.cid_len).and_then(|first| ConnectionId::new(first.dcid));
-        let handle = match dcid.and_then(|dcid| self.router.find(&dcid)) {
+        let handle = match peek(datagram, self.config.cid_len).and_then(|dcid| self.router.find(&dcid)) {
             Some(handle) => handle,
             None => match reset::token_of(datagram).and_then(|token| self.router.find_token(&token)) {
                 Some(handle) => handle,
@@ -177,7 +176,7 @@ impl Endpoint {
         let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, key);
         connection.handle_datagram(now, path, ecn, datagram);
         // Only a packet that decrypts makes a connection; anything else costs us this much and nothing more.
-        if connection.stats().packets_received == 0 && !connection.has_to_say() {
+        if connection.stats().packets_received == 0 && !connection.is_closing() {
             return self.stats.drop(DropReason::Undecryptable);
         }
         self.admit(connection);
@@ -218,9 +217,11 @@ impl Endpoint {
             return;
         }
         let [random] = self.rng.bytes();
-        let Some(first) = Invariant::read(datagram, self.config.cid_len) else { return };
+        let Ok(Invariant::Long { dcid, scid, .. }) = Invariant::read(datagram, self.config.cid_len) else {
+            return;
+        };
         let mut bytes = vec![0; datagram.len()];
-        if let Some(len) = version_negotiation(&mut bytes, first.scid, first.dcid, random, &[VERSION]) {
+        if let Some(len) = version_negotiation(&mut bytes, scid, dcid, random, &[VERSION]) {
             bytes.truncate(len);
             self.answers.push_back(Answer { path, bytes });
         }
@@ -263,7 +264,9 @@ impl Endpoint {
                 return Output::Event(Event::Relocation(event));
             }
             let Some(handle) = self.agenda.front() else {
-                return Output::Idle { wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()) };
+                return Output::Idle {
+                    wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
+                };
             };
             if let Some(output) = self.poll_connection(now, handle, out) {
                 return output;
@@ -303,7 +306,7 @@ impl Endpoint {
                 None
             }
             Polled::Nothing => {
-                let wake = connection.wake();
+                let wake = connection.wake(now);
                 self.agenda.rest(wake);
                 None
             }
@@ -374,4 +377,3 @@ impl Endpoint {
 fn ends(event: &ConnectionEvent) -> bool {
     matches!(event, ConnectionEvent::Closed(_))
 }
-

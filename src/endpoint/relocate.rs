@@ -33,7 +33,13 @@ impl Endpoint {
         None
     }
 
-    pub(super) fn watch_relocation(&mut self, _now: Instant, _handle: ConnectionHandle, _event: &ConnectionEvent) {}
+    pub(super) fn watch_relocation(
+        &mut self,
+        _now: Instant,
+        _handle: ConnectionHandle,
+        _event: &ConnectionEvent,
+    ) {
+    }
 
     pub(super) fn relocation_lost(&mut self, _now: Instant, _handle: ConnectionHandle) {}
 }

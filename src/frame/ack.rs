@@ -130,3 +130,55 @@ impl Outgoing for AckOut<'_> {
         self.ranges.max().map(|largest| Record::Ack { largest })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Frame;
+    use super::super::tests::{encode, read, refused};
+    use super::*;
+
+    fn set(ranges: &[RangeInclusive<u64>]) -> RangeSet {
+        let mut set = RangeSet::new();
+        for range in ranges {
+            set.insert(*range.start()..range.end() + 1);
+        }
+        set
+    }
+
+    #[test]
+    fn an_ack_counts_down_from_the_largest() {
+        let ranges = set(&[70..=73, 85..=90, 94..=94, 96..=100]);
+        let ack = AckOut { ranges: &ranges, limit: 64, delay: 10, ecn: None, due: true };
+        let bytes = [0x02, 0x40, 100, 10, 3, 4, 0, 0, 2, 5, 10, 3];
+        assert_eq!(encode(&ack), bytes);
+        let frames = read(&bytes).expect("an ACK");
+        let [Frame::Ack(ack)] = frames[..] else { panic!("{frames:?}") };
+        assert_eq!((ack.largest, ack.delay, ack.ecn), (100, 10, None));
+        assert_eq!(ack.ranges().collect::<Vec<_>>(), [96..=100, 94..=94, 85..=90, 70..=73]);
+    }
+
+    #[test]
+    fn an_ack_names_the_newest_ranges_and_the_marks_it_saw() {
+        let ranges = set(&[1..=1, 3..=3, 5..=5]);
+        let ecn = Some(EcnCounts { ect0: 1, ect1: 2, ce: 3 });
+        let ack = AckOut { ranges: &ranges, limit: 2, delay: 0, ecn, due: true };
+        assert_eq!(encode(&ack), [0x03, 5, 0, 1, 0, 0, 0, 1, 2, 3]);
+        assert_eq!(ack.record(), Some(Record::Ack { largest: 5 }));
+        // Nobody is told nothing: at least one range is named.
+        assert_eq!(encode(&AckOut { limit: 0, ecn: None, ..ack }), [0x02, 5, 0, 0, 0]);
+    }
+
+    #[test]
+    fn an_ack_below_packet_number_zero_is_refused() {
+        assert!(refused(&[0x02, 1, 0, 0, 2]));
+        assert!(refused(&[0x02, 5, 0, 1, 4, 0, 0]));
+        assert!(refused(&[0x02, 5, 0, 1, 3, 0, 1]));
+        assert!(read(&[0x02, 5, 0, 1, 3, 0, 0]).is_ok());
+    }
+
+    #[test]
+    fn a_claim_of_endless_ranges_is_refused_by_the_bytes_that_are_there() {
+        let max = [0xff; 8];
+        assert!(refused(&[&[0x02][..], &max, &[0], &max, &[0], &[0; 1100]].concat()));
+    }
+}

@@ -222,3 +222,64 @@ impl Outgoing for SendPoolAddress {
         Some(Record::PoolMigrationAddress { member: self.member })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Frame;
+    use super::super::tests::{read, resent, target};
+    use super::*;
+
+    #[test]
+    fn a_target_of_one_family_has_that_one_alone() {
+        let v4 = MigrationTarget::single("192.0.2.7:6666".parse().expect("an address")).expect("usable");
+        assert_eq!((v4.v4().map(|a| a.port()), v4.v6()), (Some(6666), None));
+        let v6 = MigrationTarget::single("[::1]:5001".parse().expect("an address")).expect("usable");
+        assert_eq!((v6.v4(), v6.v6().map(|a| a.port())), (None, Some(5001)));
+    }
+
+    #[test]
+    fn a_target_of_both_families_answers_in_the_family_asked_for() {
+        let both = target(Some("127.0.0.1:5000"), Some("[::1]:5001"));
+        let like = |text: &str| both.like(text.parse().expect("an address")).map(|a| a.to_string());
+        assert_eq!(like("10.0.0.1:1"), Some("127.0.0.1:5000".to_owned()));
+        assert_eq!(like("[2001:db8::1]:1"), Some("[::1]:5001".to_owned()));
+        assert!(both.names("[::1]:5001".parse().expect("an address")));
+        assert!(!both.names("127.0.0.1:5001".parse().expect("an address")));
+        assert_eq!(both.to_string(), "127.0.0.1:5000||[::1]:5001");
+    }
+
+    #[test]
+    fn a_target_without_a_usable_endpoint_cannot_be_made() {
+        for text in ["0.0.0.0:1", "127.0.0.1:0", "[::]:1", "[::1]:0"] {
+            assert_eq!(MigrationTarget::single(text.parse().expect("an address")), None);
+        }
+        assert_eq!(MigrationTarget::new(None, None), None);
+    }
+
+    #[test]
+    fn half_an_endpoint_is_no_endpoint_and_yet_not_nothing() {
+        for half in
+            [[&[127, 0, 0, 1, 0, 0][..], &[0; 18]].concat(), [&[0, 0, 0, 0, 0, 1][..], &[0; 18]].concat()]
+        {
+            let bytes = [&[0x32][..], &half].concat();
+            let frames = read(&bytes).expect("every 24 bytes are a target");
+            let [Frame::ServerMigration(ServerMigration::MoveTo(target))] = frames[..] else {
+                panic!("{frames:?}")
+            };
+            assert_eq!((target.v4(), target.v6()), (None, None));
+            assert_eq!(resent(&frames[0]).0, bytes);
+        }
+    }
+
+    #[test]
+    fn targets_are_ordered_by_ipv4_before_ipv6() {
+        let ascending = [
+            target(None, Some("[::1]:1")),
+            target(Some("10.0.0.1:1"), None),
+            target(Some("10.0.0.1:1"), Some("[::1]:1")),
+            target(Some("10.0.0.1:2"), None),
+            target(Some("10.0.0.2:1"), None),
+        ];
+        assert!(ascending.is_sorted());
+    }
+}

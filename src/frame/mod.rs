@@ -10,9 +10,15 @@ mod control;
 mod flow;
 mod kind;
 mod migration;
+#[cfg(test)]
+mod mvfst_tests;
 mod path;
 mod record;
 mod stream;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vector_tests;
 
 pub use ack::{Ack, AckOut, EcnCounts};
 pub use connection_id::{NewConnectionId, RetireConnectionId};

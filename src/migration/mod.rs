@@ -1,1 +1,173 @@
-//! Server migration: the strategies as pure state machines.
+//! Server migration: what each side of a connection decides when the server moves (server-migration rules, 1 to 5).
+//!
+//! Pure machines: inputs and facts in, actions out. They know addresses and time, and nothing of paths, packets, keys or
+//! connection IDs; `connection/steer.rs` carries their actions out. [`Client`] and [`Server`] hold the only match on the
+//! strategy, one per side; what is peculiar to a strategy stands in its own file. [`relocation`] moves many connections.
+
+mod announce;
+mod asking;
+mod budget;
+mod client;
+mod explicit;
+mod policy;
+mod pool;
+pub mod relocation;
+mod scheduler;
+mod seek;
+mod server;
+mod synchronized;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+pub use client::{Client, ClientInput, ClientSettings, Heard};
+pub use policy::{AddressPolicy, DefaultPolicy};
+pub use relocation::{MoveOrder, Relocation, RelocationEvent, RelocationPlan};
+pub use scheduler::{AddressScheduler, Cycle};
+pub use server::{Server, ServerInput};
+
+use crate::error::MigrationError;
+use crate::frame::{FrameKind, MigrationTarget};
+use crate::negotiation::Strategy;
+use crate::packet::PacketWriter;
+
+/// When a client looks for a server that announced where it will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeekPolicy {
+    /// When the old address stays silent for a probe timeout, or the server is heard from the new one.
+    #[default]
+    Reactive,
+    /// As soon as the announcement is acknowledged, too.
+    Proactive,
+}
+
+/// What happened to a server's move, seen from one side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MigrationEvent {
+    /// Client: the server may move there. Server: the client knows.
+    PoolAddress {
+        /// The address.
+        target: MigrationTarget,
+    },
+    /// Client: a move is coming.
+    Announced {
+        /// By which strategy.
+        strategy: Strategy,
+    },
+    /// Server: may be relocated.
+    Ready {
+        /// By which strategy.
+        strategy: Strategy,
+    },
+    /// Client: the server is looked for.
+    Seeking {
+        /// By which strategy.
+        strategy: Strategy,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Client: the address policy refuses what the server named; it is not sought.
+    Refused {
+        /// What the server named.
+        target: MigrationTarget,
+    },
+    /// Client: the pool holds as many addresses as count already; this one is ignored.
+    PoolFull {
+        /// What the server named.
+        target: MigrationTarget,
+    },
+    /// Client: SERVER_MIGRATED came from a new address.
+    Migrated,
+    /// Client: the old address answered after all, or again.
+    Returned {
+        /// The address in use.
+        address: SocketAddr,
+    },
+    /// Server: the client has it.
+    FrameAcknowledged {
+        /// The frame.
+        kind: FrameKind,
+    },
+    /// The connection goes on at the new address.
+    Completed {
+        /// By which strategy.
+        strategy: Strategy,
+        /// The server's address; `None` at a server whose socket does not tell.
+        address: Option<SocketAddr>,
+    },
+    /// The move, or the search, came to nothing. The connection goes on, or ends by its idle timer.
+    Failed {
+        /// By which strategy.
+        strategy: Strategy,
+        /// Why.
+        reason: MigrationError,
+    },
+}
+
+/// What the connection knows and the machines do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The peer's address in use.
+    pub home: SocketAddr,
+    /// The probe timeout of home without back-off, max_ack_delay included.
+    pub pto: Duration,
+    /// How long a candidate known by its source alone may stay unanswered: three times the longest of the probe timeout
+    /// with the initial round trip, home's last round trip, and the current probe timeout (rules, 2.7).
+    pub patience: Duration,
+    /// Connection IDs issued to the peer beyond the one in use.
+    pub spare_ids: u64,
+    /// Whether nothing ack-eliciting is in flight.
+    pub quiet: bool,
+    /// Whether a stream of the peer is not fully received.
+    pub receiving: bool,
+    /// Where the former home is, while it is kept.
+    pub former: Option<SocketAddr>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Client: challenge this address; it is a candidate from now on.
+    Seek(SocketAddr),
+    /// Client: this address is no candidate any more.
+    Forget(SocketAddr),
+    /// Client: this address has answered; it is home.
+    Adopt(SocketAddr),
+    /// Send a PING on home.
+    Ask,
+    /// Client: send a PING to the former home.
+    AskFormer,
+    /// Client: challenge home itself.
+    ProveHome,
+    /// Client: home proved useless; the former home is home again.
+    GoBack,
+    /// Client: home lost its state and no candidate answered: the connection is over.
+    EndByReset,
+    /// Tell the application.
+    Emit(MigrationEvent),
+}
+
+/// Actions in order.
+pub type Actions = SmallVec<[Action; 4]>;
+
+/// The machine of one side.
+#[derive(Debug)]
+pub enum Migration {
+    /// A client's.
+    Client(Box<Client>),
+    /// A server's.
+    Server(Box<Server>),
+}
+
+impl Migration {
+    /// Writes the migration frames that are due.
+    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+        match self {
+            Self::Client(_) => {}
+            Self::Server(server) => server.write(packet),
+        }
+    }
+}

@@ -16,6 +16,9 @@ use crate::id::{ConnectionId, PacketNumber, SpaceId};
 /// Length of the authentication tag of every AEAD of QUIC version 1.
 pub const TAG_LEN: usize = 16;
 
+/// The most that the two-byte Length field of a long header can name: packet number, payload and tag, in bytes.
+const MAX_LONG_LEN: usize = 0x3fff;
+
 /// What a path permits right now; a writer refuses the rest, so that no owner asks about congestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowance {
@@ -141,6 +144,24 @@ impl Draft {
     }
 }
 
+/// A datagram that is ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its length in bytes.
+    pub len: usize,
+    /// Its packets.
+    pub drafts: SmallVec<[Draft; 3]>,
+}
+
+/// Where a sealed packet must end: with the buffer, or where its Length field cannot name more.
+#[inline]
+fn end_limit(space: SpaceId, number_at: usize, buf_len: usize) -> usize {
+    match space {
+        SpaceId::Data => buf_len,
+        SpaceId::Initial | SpaceId::Handshake => buf_len.min(number_at + MAX_LONG_LEN),
+    }
+}
+
 /// Fills one UDP datagram.
 #[derive(Debug)]
 pub struct DatagramWriter<'a> {
@@ -177,11 +198,13 @@ impl<'a> DatagramWriter<'a> {
         let mut out = Writer::new(&mut self.buf[self.at..payload_at]);
         header.write(number_len, &mut out);
         out.bytes(&number.to_be_bytes()[8 - number_len..]);
+        let number_at = payload_at - number_len;
+        let limit = end_limit(header.space(), number_at, self.buf.len());
         let draft = Draft {
             space: header.space(),
             number,
             start: self.at,
-            number_at: payload_at - number_len,
+            number_at,
             payload_at,
             end: payload_at,
             ack_eliciting: false,
@@ -189,7 +212,7 @@ impl<'a> DatagramWriter<'a> {
             probing: true,
             records: self.records.len()..self.records.len(),
         };
-        Some(PacketWriter { datagram: self, draft, allowance, carries: false })
+        Some(PacketWriter { datagram: self, draft, limit, allowance, carries: false })
     }
 
     /// Whether nothing was written yet.
@@ -210,7 +233,7 @@ impl<'a> DatagramWriter<'a> {
     /// Pads the last packet so that the datagram has at least `len` bytes, or as many as fit.
     pub fn pad_to(&mut self, len: usize) {
         let Some(draft) = self.drafts.last_mut() else { return };
-        let end = len.min(self.buf.len());
+        let end = len.min(end_limit(draft.space, draft.number_at, self.buf.len()));
         if self.at >= end {
             return;
         }
@@ -221,17 +244,18 @@ impl<'a> DatagramWriter<'a> {
         self.at = end;
     }
 
-    /// Completes the Length fields and hands each packet, tag room included, to `seal`; returns the datagram's length.
+    /// Completes the Length fields and hands each packet, tag room included, to `seal`.
     #[inline]
-    pub fn seal(self, mut seal: impl FnMut(&Draft, &mut [u8])) -> usize {
+    pub fn seal(self, mut seal: impl FnMut(&Draft, &mut [u8])) -> Sealed {
         for draft in &self.drafts {
             if draft.space != SpaceId::Data {
-                let len = u16::try_from(draft.end + TAG_LEN - draft.number_at).unwrap_or(u16::MAX);
+                let len = u16::try_from(draft.end + TAG_LEN - draft.number_at)
+                    .expect("a long packet is cut to what its Length field names");
                 Writer::new(&mut self.buf[draft.number_at - 2..]).varint_in_two(len);
             }
             seal(draft, &mut self.buf[draft.start..draft.end + TAG_LEN]);
         }
-        self.at
+        Sealed { len: self.at, drafts: self.drafts }
     }
 }
 
@@ -240,6 +264,8 @@ impl<'a> DatagramWriter<'a> {
 pub struct PacketWriter<'w, 'a> {
     datagram: &'w mut DatagramWriter<'a>,
     draft: Draft,
+    /// Where the sealed packet must end at the latest.
+    limit: usize,
     allowance: Allowance,
     carries: bool,
 }
@@ -285,7 +311,7 @@ impl PacketWriter<'_, '_> {
     /// Bytes of frames that still fit: for owners of STREAM and CRYPTO data, who cut it to measure.
     #[inline]
     pub fn room(&self) -> usize {
-        (self.datagram.buf.len() - TAG_LEN).saturating_sub(self.draft.end)
+        (self.limit - TAG_LEN).saturating_sub(self.draft.end)
     }
 
     /// Whether anything worth sending was written.
@@ -318,5 +344,110 @@ impl PacketWriter<'_, '_> {
         self.datagram.at = self.draft.end + TAG_LEN;
         self.datagram.drafts.push(self.draft);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Crypto, HandshakeDone, Padding, PathChallenge, Ping};
+
+    const ID: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8];
+
+    fn id() -> ConnectionId {
+        ConnectionId::new(ID).expect("eight bytes are a connection ID")
+    }
+
+    fn short() -> Header<'static> {
+        Header::Short { dcid: id() }
+    }
+
+    fn handshake() -> Header<'static> {
+        Header::Handshake { version: 1, dcid: id(), scid: ConnectionId::EMPTY }
+    }
+
+    #[test]
+    fn a_short_packet_is_laid_out_as_rfc_9000_17_3_says() {
+        let (mut buf, mut records) = ([0xee; 64], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let mut packet = datagram.begin(&short(), 0x1234, Some(0x1200), Allowance::Full).expect("room");
+        assert_eq!(packet.write(&HandshakeDone), Ok(()));
+        assert!(packet.finish());
+        let sealed = datagram.seal(|draft, packet| {
+            assert_eq!((draft.start, draft.number_at, draft.payload_at, draft.end), (0, 9, 10, 13));
+            assert_eq!(packet[..13], [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 0x34, 0x1e, 0, 0]);
+        });
+        assert_eq!((sealed.len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
+    }
+
+    #[test]
+    fn a_packet_that_carries_nothing_leaves_nothing_behind() {
+        let (mut buf, mut records) = ([0; 64], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let mut packet = datagram.begin(&short(), 0, None, Allowance::Full).expect("room");
+        assert_eq!(packet.write(&Padding(3)), Ok(()));
+        assert!(!packet.finish());
+        assert!(datagram.is_empty() && records.is_empty());
+    }
+
+    #[test]
+    fn an_allowance_refuses_what_it_does_not_permit() {
+        let (mut buf, mut records) = ([0; 64], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let mut seek = datagram.begin(&short(), 0, None, Allowance::Seek).expect("room");
+        assert_eq!(seek.write(&HandshakeDone), Err(Full));
+        assert_eq!(seek.write(&PathChallenge { data: [0; 8] }), Ok(()));
+        let mut full_window = datagram.begin(&short(), 0, None, Allowance::AckOnly).expect("room");
+        assert_eq!(full_window.write(&Ping), Err(Full));
+        assert_eq!(full_window.write(&Padding(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_frame_that_does_not_fit_is_refused_whole() {
+        let (mut buf, mut records) = ([0; 36], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let mut packet = datagram.begin(&short(), 0, None, Allowance::Full).expect("room");
+        assert_eq!(packet.room(), 10);
+        assert_eq!(packet.write(&Crypto { offset: 0, data: &[7; 7] }), Err(Full));
+        assert_eq!(packet.write(&Crypto { offset: 0, data: &[7; 6] }), Ok(()));
+        assert_eq!(packet.room(), 0);
+    }
+
+    #[test]
+    fn padding_goes_into_the_last_packet_and_puts_it_in_flight() {
+        let (mut buf, mut records) = ([0xee; 1500], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        for header in [handshake(), short()] {
+            let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room");
+            assert_eq!(packet.write(&Ping), Ok(()));
+            assert!(packet.finish());
+        }
+        let first = datagram.drafts()[0].clone();
+        datagram.pad_to(1200);
+        assert_eq!(datagram.drafts()[0], first);
+        assert_eq!((datagram.drafts()[1].end, datagram.drafts()[1].in_flight), (1200 - TAG_LEN, true));
+        let len = datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee]))).len;
+        assert_eq!(len, 1200);
+    }
+
+    #[test]
+    fn a_long_packet_in_a_jumbo_datagram_ends_where_its_length_field_does() {
+        let (mut buf, mut records) = (vec![0; 60_000], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let mut packet = datagram.begin(&handshake(), 0, None, Allowance::Full).expect("room");
+        assert_eq!(packet.room(), 0x3fff - 1 - TAG_LEN);
+        assert_eq!(packet.write(&Ping), Ok(()));
+        assert!(packet.finish());
+        datagram.pad_to(30_000);
+        let number_at = datagram.drafts()[0].number_at;
+        let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff])).len;
+        assert_eq!(len, number_at + 0x3fff);
+    }
+
+    #[test]
+    fn a_buffer_without_room_for_a_useful_packet_begins_none() {
+        let (mut buf, mut records) = ([0; 29], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        assert!(datagram.begin(&short(), 0, None, Allowance::Full).is_none());
     }
 }

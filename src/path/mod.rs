@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 pub use amplification::Budget;
 pub use state::{Path, PathState};
-pub use validation::Validation;
+pub use validation::{Answer, Expiry, Validation};
 
 use crate::id::PathId;
 use crate::time::Instant;
@@ -111,6 +111,9 @@ impl Paths {
         let at = self.list.iter().position(|path| path.id == id)?;
         let old = self.home().id;
         self.list.swap(0, at);
+        if self.former.is_some_and(|(former, _)| former == id) {
+            self.former = None;
+        }
         (old != id).then_some(old)
     }
 

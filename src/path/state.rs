@@ -42,6 +42,8 @@ pub struct Path {
     pub pacer: Pacer,
     /// Challenges sent and answers owed.
     pub validation: Validation,
+    /// A PING is to be sent on it, though it is not home.
+    pub ping: bool,
     /// Largest datagram it is known to carry, in UDP payload bytes.
     pub datagram_size: u16,
 }

@@ -1,0 +1,379 @@
+//! The keys of one packet number space, both directions: seal, open, follow the peer's key updates, keep the limits
+//! (RFC 9001, Sections 5 and 6).
+//!
+//! What every packet touches lies in the ring itself; what only a key update needs is boxed apart. Opening takes the
+//! same steps in the same order whatever the packet turns out to be: unmask, expand the number, pick a key that is
+//! there already, decrypt, and only then judge (Section 9.5).
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::schedule::{HeaderKey, PacketKey, Schedule, Secret, Suite};
+use crate::error::TransportError;
+use crate::id::{ConnectionId, PacketNumber, Side};
+use crate::packet::{Draft, number};
+use crate::stats::DropReason;
+use crate::time::Instant;
+
+/// Packets a key still seals when [`KeyRing::check`] says it is used up: enough to say so, and to repeat it.
+const FAREWELLS: u64 = 1024;
+
+/// Set in the first byte of a long header.
+const LONG: u8 = 0x80;
+
+/// The bit of a short header that names the key phase.
+const KEY_PHASE: u8 = 0x04;
+
+/// Keys of both directions of one packet number space.
+pub struct KeyRing {
+    sending: PacketKey,
+    receiving: PacketKey,
+    sending_header: HeaderKey,
+    receiving_header: HeaderKey,
+    schedule: Schedule,
+    /// The key phase bit of both directions.
+    phase: bool,
+    /// The lowest number opened in this phase: what is lower and of the other phase is older.
+    lowest: PacketNumber,
+    /// Packets sealed in this phase.
+    sealed: u64,
+    /// Packets that did not open, in all phases.
+    failed: u64,
+    /// Only 1-RTT keys are ever updated.
+    updates: Option<Box<Updates>>,
+}
+
+/// What follows the keys in use, and what went before them.
+struct Updates {
+    /// The secrets of this phase; those of later ones follow from them.
+    sending: Secret,
+    receiving: Secret,
+    /// There before it is needed, so that no packet takes longer to open because it begins a phase (Section 6.3).
+    next: PacketKey,
+    previous: Option<Previous>,
+    /// One above the largest number that an older key opened: no number below has a key of this phase.
+    floor: PacketNumber,
+    /// How many updates there were.
+    count: u64,
+}
+
+/// The key of the phase before, for packets that were delayed.
+struct Previous {
+    key: PacketKey,
+    until: Instant,
+}
+
+/// Which key opens a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Generation {
+    Previous,
+    Current,
+    Next,
+}
+
+/// An authentic packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its full number.
+    pub number: PacketNumber,
+    /// Where in the packet its payload stands, decrypted; may be empty.
+    pub payload: Range<usize>,
+    /// Whether it was the first of a new key phase. Our sending keys are of that phase now, too.
+    pub key_updated: bool,
+}
+
+/// Why a packet was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// It is not authentic: anybody may have sent it.
+    Dropped(DropReason),
+    /// It is authentic and breaks the rules, or one failure too many was counted: the connection ends.
+    Fault(TransportError),
+}
+
+impl KeyRing {
+    /// The keys of Initial packets, from the ID that the client's first one goes to (RFC 9001, Section 5.2).
+    ///
+    /// `side` is ours.
+    pub fn initial(version: u32, dcid: &ConnectionId, side: Side) -> Self {
+        let schedule = Schedule::new(version, Suite::Aes128Gcm);
+        let (ours, theirs) =
+            (schedule.initial_secret(dcid, side), schedule.initial_secret(dcid, side.other()));
+        Self::new(schedule, &ours, &theirs)
+    }
+
+    /// The keys of Handshake packets, from the handshake traffic secrets of TLS.
+    pub fn handshake(version: u32, suite: Suite, ours: &Secret, theirs: &Secret) -> Self {
+        Self::new(Schedule::new(version, suite), ours, theirs)
+    }
+
+    /// The keys of 1-RTT packets, from the first application traffic secrets of TLS.
+    pub fn one_rtt(version: u32, suite: Suite, ours: Secret, theirs: Secret) -> Self {
+        let schedule = Schedule::new(version, suite);
+        let mut ring = Self::new(schedule, &ours, &theirs);
+        let next = schedule.packet_key(&schedule.next_secret(&theirs));
+        let updates = Updates { sending: ours, receiving: theirs, next, previous: None, floor: 0, count: 0 };
+        ring.updates = Some(Box::new(updates));
+        ring
+    }
+
+    fn new(schedule: Schedule, ours: &Secret, theirs: &Secret) -> Self {
+        let (sending, sending_header) = schedule.keys(ours);
+        let (receiving, receiving_header) = schedule.keys(theirs);
+        Self {
+            sending,
+            receiving,
+            sending_header,
+            receiving_header,
+            schedule,
+            phase: false,
+            lowest: PacketNumber::MAX,
+            sealed: 0,
+            failed: 0,
+            updates: None,
+        }
+    }
+
+    // ---- out ----------------------------------------------------------------------------------
+
+    /// Whether the sending key may go on; to be asked before packets are composed.
+    ///
+    /// # Errors
+    ///
+    /// AEAD_LIMIT_REACHED shortly before the key is used up (RFC 9001, Section 6.6): a thousand packets are left in
+    /// which to say so.
+    #[inline]
+    pub fn check(&self) -> Result<(), TransportError> {
+        if self.sealed >= self.schedule.suite().max_sealed() - FAREWELLS {
+            return Err(TransportError::aead_limit_reached("this key has sealed as many packets as it may"));
+        }
+        Ok(())
+    }
+
+    /// Protects a packet in place: sets its key phase, encrypts its payload, masks its header.
+    ///
+    /// `packet` is what [`DatagramWriter::seal`](crate::packet::DatagramWriter::seal) hands out.
+    ///
+    /// # Errors
+    ///
+    /// AEAD_LIMIT_REACHED if the key is used up. The packet is wiped then, since its plaintext must not be sent; it
+    /// does not come to this if [`KeyRing::check`] was heeded.
+    #[inline]
+    pub fn seal(&mut self, draft: &Draft, packet: &mut [u8]) -> Result<(), TransportError> {
+        if self.sealed >= self.schedule.suite().max_sealed() {
+            packet.fill(0);
+            return Err(TransportError::aead_limit_reached("a packet after the last that this key may seal"));
+        }
+        self.sealed += 1;
+        let (number_at, payload_at) = (draft.number_at - draft.start, draft.payload_at - draft.start);
+        let long = packet[0] & LONG != 0;
+        if !long && self.phase {
+            packet[0] |= KEY_PHASE;
+        }
+        let (header, rest) = packet.split_at_mut(payload_at);
+        let (payload, tag) = rest.split_last_chunk_mut().expect("a packet has room for its tag");
+        *tag = self.sending.seal(draft.number, header, payload);
+        // The sample begins where the payload would if the number had four bytes (RFC 9001, Section 5.4.2).
+        let sample = packet[number_at + 4..].first_chunk().expect("a packet is long enough to be sampled");
+        let mask = self.sending_header.mask(sample);
+        packet[0] ^= mask[0] & first_byte_mask(long);
+        for (byte, mask) in packet[number_at..payload_at].iter_mut().zip(&mask[1..]) {
+            *byte ^= mask;
+        }
+        Ok(())
+    }
+
+    // ---- in -----------------------------------------------------------------------------------
+
+    /// Opens a packet in place.
+    ///
+    /// `expected` is one above the largest number received in this space, and `pto` the probe timeout, thrice which
+    /// old keys are kept if the packet begins a new key phase. The bytes of a packet that does not open are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Dropped`] if the packet is not authentic. [`OpenError::Fault`] with PROTOCOL_VIOLATION for
+    /// reserved bits, KEY_UPDATE_ERROR for an update against the rules, AEAD_LIMIT_REACHED for a forgery too many.
+    #[inline]
+    pub fn open(
+        &mut self,
+        bytes: &mut [u8],
+        number_at: usize,
+        expected: PacketNumber,
+        now: Instant,
+        pto: Duration,
+    ) -> Result<Opened, OpenError> {
+        let unmasked = self.unmask(bytes, number_at).ok_or(OpenError::Dropped(DropReason::Undecryptable))?;
+        let Unmasked { first, truncated, payload_at } = unmasked;
+        let number = number::expand(truncated, payload_at - number_at, expected);
+        let generation = self.generation(first, number, now);
+        let (header, sealed) = bytes.split_at_mut(payload_at);
+        let Some(len) = self.key(generation).open(number, header, sealed) else {
+            return Err(self.on_failed());
+        };
+        let reserved = if first & LONG != 0 { 0x0c } else { 0x18 };
+        if first & reserved != 0 {
+            let fault = TransportError::protocol_violation("reserved bits of a header are set");
+            return Err(OpenError::Fault(fault));
+        }
+        match generation {
+            Generation::Current if number >= self.lowest => {}
+            Generation::Current => self.on_lowest(number).map_err(OpenError::Fault)?,
+            Generation::Previous => self.on_delayed(number),
+            Generation::Next => self.follow(number, expected, now, pto).map_err(OpenError::Fault)?,
+        }
+        let key_updated = generation == Generation::Next;
+        Ok(Opened { number, payload: payload_at..payload_at + len, key_updated })
+    }
+
+    /// Removes header protection; `None` if the packet is too short to be sampled, and so too short to be authentic.
+    #[inline]
+    fn unmask(&self, bytes: &mut [u8], number_at: usize) -> Option<Unmasked> {
+        let (header, rest) = bytes.split_at_mut_checked(number_at)?;
+        let first = header.first_mut()?;
+        let (number, after) = rest.split_first_chunk_mut::<4>()?;
+        let mask = self.receiving_header.mask(after.first_chunk()?);
+        *first ^= mask[0] & first_byte_mask(*first & LONG != 0);
+        let len = usize::from(*first & 0x03) + 1;
+        let mut truncated = 0;
+        for (byte, mask) in number.iter_mut().zip(&mask[1..]).take(len) {
+            *byte ^= mask;
+            truncated = truncated << 8 | u32::from(*byte);
+        }
+        Some(Unmasked { first: *first, truncated, payload_at: number_at + len })
+    }
+
+    /// Which key a packet asks for (RFC 9001, Section 6.5).
+    #[inline]
+    fn generation(&self, first: u8, number: PacketNumber, now: Instant) -> Generation {
+        let phase = first & KEY_PHASE != 0;
+        match &self.updates {
+            Some(updates) if first & LONG == 0 && phase != self.phase => match &updates.previous {
+                Some(previous) if number < self.lowest && now < previous.until => Generation::Previous,
+                _ => Generation::Next,
+            },
+            _ => Generation::Current,
+        }
+    }
+
+    #[inline]
+    fn key(&self, generation: Generation) -> &PacketKey {
+        let updates = self.updates.as_deref();
+        match generation {
+            Generation::Current => &self.receiving,
+            Generation::Next => updates.map_or(&self.receiving, |updates| &updates.next),
+            Generation::Previous => {
+                let previous = updates.and_then(|updates| updates.previous.as_ref());
+                previous.map_or(&self.receiving, |previous| &previous.key)
+            }
+        }
+    }
+
+    /// A packet did not open. Forgeries are counted over all phases.
+    #[cold]
+    fn on_failed(&mut self) -> OpenError {
+        self.failed = self.failed.saturating_add(1);
+        if self.failed > self.schedule.suite().max_failed() {
+            let fault =
+                TransportError::aead_limit_reached("more packets failed to open than the AEAD permits");
+            return OpenError::Fault(fault);
+        }
+        OpenError::Dropped(DropReason::Undecryptable)
+    }
+
+    /// A packet of this phase, with a lower number than any before.
+    #[cold]
+    fn on_lowest(&mut self, number: PacketNumber) -> Result<(), TransportError> {
+        if self.updates.as_ref().is_some_and(|updates| number < updates.floor) {
+            return Err(TransportError::key_update("a newer key than a packet with a higher number had"));
+        }
+        self.lowest = number;
+        Ok(())
+    }
+
+    /// A packet of the phase before.
+    #[cold]
+    fn on_delayed(&mut self, number: PacketNumber) {
+        if let Some(updates) = &mut self.updates {
+            updates.floor = updates.floor.max(number + 1);
+        }
+    }
+
+    /// The peer began a new key phase, in a packet that is authentic: both directions follow (RFC 9001, Section 6.2).
+    #[cold]
+    fn follow(
+        &mut self,
+        number: PacketNumber,
+        expected: PacketNumber,
+        now: Instant,
+        pto: Duration,
+    ) -> Result<(), TransportError> {
+        let updates = self.updates.as_mut().expect("only updated keys have a next generation");
+        // Section 6.4: a higher number never has an older key.
+        if number < expected {
+            return Err(TransportError::key_update("a newer key than a packet with a higher number had"));
+        }
+        // Section 6.2: who updates twice in a row did not wait for an acknowledgement, since nothing was said yet
+        // in this phase. The first update needs only a confirmed handshake.
+        if updates.count > 0 && self.sealed == 0 {
+            return Err(TransportError::key_update("another key update before the last was acknowledged"));
+        }
+        let schedule = &self.schedule;
+        updates.sending = schedule.next_secret(&updates.sending);
+        updates.receiving = schedule.next_secret(&updates.receiving);
+        let after_next = schedule.packet_key(&schedule.next_secret(&updates.receiving));
+        let next = std::mem::replace(&mut updates.next, after_next);
+        let key = std::mem::replace(&mut self.receiving, next);
+        updates.previous = Some(Previous { key, until: now + pto.saturating_mul(3) });
+        updates.floor = expected;
+        updates.count += 1;
+        self.sending = schedule.packet_key(&updates.sending);
+        self.phase = !self.phase;
+        self.lowest = number;
+        self.sealed = 0;
+        Ok(())
+    }
+
+    // ---- time ---------------------------------------------------------------------------------
+
+    /// When the keys of the phase before are to be discarded.
+    pub fn deadline(&self) -> Option<Instant> {
+        let previous = self.updates.as_ref().and_then(|updates| updates.previous.as_ref());
+        previous.map(|previous| previous.until)
+    }
+
+    /// Discards keys whose time has come.
+    pub fn expire(&mut self, now: Instant) {
+        if let Some(updates) = &mut self.updates {
+            updates.previous.take_if(|previous| previous.until <= now);
+        }
+    }
+}
+
+/// What removing header protection shows.
+struct Unmasked {
+    first: u8,
+    truncated: u32,
+    payload_at: usize,
+}
+
+/// Which bits of the first byte are protected.
+#[inline]
+const fn first_byte_mask(long: bool) -> u8 {
+    if long { 0x0f } else { 0x1f }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("suite", &self.schedule.suite())
+            .field("updates", &self.updates.as_ref().map_or(0, |updates| updates.count))
+            .field("sealed", &self.sealed)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

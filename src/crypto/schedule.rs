@@ -1,0 +1,312 @@
+//! How secrets become keys: cipher suites, HKDF labels, and the key of one direction (RFC 9001, Section 5).
+//!
+//! We derive keys ourselves, over ring, because the secrets must be able to travel: rustls gives its own keys away to
+//! nobody. What ring makes of a key cannot be wiped; secrets and our copies of them are.
+
+use std::fmt;
+
+use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey, quic::HeaderProtectionKey};
+use ring::hkdf::{self, KeyType, Okm, Prk, Salt};
+use zeroize::Zeroize;
+
+use crate::id::{ConnectionId, PacketNumber, Side};
+use crate::packet::TAG_LEN;
+
+/// A cipher suite of TLS 1.3 that QUIC uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// TLS_AES_128_GCM_SHA256, the suite of all Initial packets.
+    Aes128Gcm,
+    /// TLS_AES_256_GCM_SHA384.
+    Aes256Gcm,
+    /// TLS_CHACHA20_POLY1305_SHA256.
+    ChaCha20Poly1305,
+}
+
+impl Suite {
+    fn aead(self) -> &'static aead::Algorithm {
+        match self {
+            Self::Aes128Gcm => &aead::AES_128_GCM,
+            Self::Aes256Gcm => &aead::AES_256_GCM,
+            Self::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        }
+    }
+
+    fn header(self) -> &'static aead::quic::Algorithm {
+        match self {
+            Self::Aes128Gcm => &aead::quic::AES_128,
+            Self::Aes256Gcm => &aead::quic::AES_256,
+            Self::ChaCha20Poly1305 => &aead::quic::CHACHA20,
+        }
+    }
+
+    fn hkdf(self) -> hkdf::Algorithm {
+        match self {
+            Self::Aes128Gcm | Self::ChaCha20Poly1305 => hkdf::HKDF_SHA256,
+            Self::Aes256Gcm => hkdf::HKDF_SHA384,
+        }
+    }
+
+    /// Length of its secrets, in bytes.
+    pub fn secret_len(self) -> usize {
+        self.hkdf().len()
+    }
+
+    /// How many packets one key may seal (RFC 9001, Section 6.6).
+    pub const fn max_sealed(self) -> u64 {
+        match self {
+            Self::Aes128Gcm | Self::Aes256Gcm => 1 << 23,
+            Self::ChaCha20Poly1305 => 1 << 62,
+        }
+    }
+
+    /// How many packets may fail to open in one connection (RFC 9001, Section 6.6).
+    pub const fn max_failed(self) -> u64 {
+        match self {
+            Self::Aes128Gcm | Self::Aes256Gcm => 1 << 52,
+            Self::ChaCha20Poly1305 => 1 << 36,
+        }
+    }
+}
+
+/// A traffic secret; wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret {
+    bytes: [u8; Self::MAX_LEN],
+    len: usize,
+}
+
+impl Secret {
+    /// The longest, that of SHA-384.
+    const MAX_LEN: usize = 48;
+
+    /// The secret with these bytes; `None` if there are more than 48.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut secret = Self { bytes: [0; Self::MAX_LEN], len: bytes.len() };
+        secret.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(secret)
+    }
+
+    fn filled<L: KeyType>(okm: Okm<'_, L>) -> Self {
+        let mut secret = Self { bytes: [0; Self::MAX_LEN], len: okm.len().len() };
+        okm.fill(&mut secret.bytes[..secret.len]).expect("the output is as long as was asked for");
+        secret
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What a version calls the things it derives (RFC 9001, Sections 5.1, 5.2 and 6.1).
+#[derive(Debug)]
+struct Labels {
+    salt: [u8; 20],
+    key: &'static [u8],
+    iv: &'static [u8],
+    header: &'static [u8],
+    update: &'static [u8],
+}
+
+const LABELS_1: Labels = Labels {
+    salt: [
+        0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc,
+        0xbb, 0x7f, 0x0a,
+    ],
+    key: b"quic key",
+    iv: b"quic iv",
+    header: b"quic hp",
+    update: b"quic ku",
+};
+
+/// The key schedule of one suite in one version.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    suite: Suite,
+    labels: &'static Labels,
+}
+
+impl Schedule {
+    /// The schedule of `version`; each version that is spoken has labels of its own, and only 1 is.
+    pub fn new(version: u32, suite: Suite) -> Self {
+        debug_assert_eq!(version, crate::packet::VERSION_1, "keys are derived for versions we speak");
+        Self { suite, labels: &LABELS_1 }
+    }
+
+    /// The suite.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The secret with which `side` protects its Initial packets, from the ID the client's first one went to.
+    pub fn initial_secret(&self, dcid: &ConnectionId, side: Side) -> Secret {
+        let common = Salt::new(self.suite.hkdf(), &self.labels.salt).extract(dcid);
+        let label: &[u8] = match side {
+            Side::Client => b"client in",
+            Side::Server => b"server in",
+        };
+        expand(&common, label, self.suite.hkdf(), Secret::filled)
+    }
+
+    /// The keys that a secret gives its side: for payloads, until the next key update, and for headers, for good.
+    pub fn keys(&self, secret: &Secret) -> (PacketKey, HeaderKey) {
+        let prk = self.prk(secret);
+        let header = expand(&prk, self.labels.header, self.suite.header(), |okm| okm.into());
+        (self.packet_key_of(&prk), HeaderKey(header))
+    }
+
+    /// The key for payloads alone.
+    pub fn packet_key(&self, secret: &Secret) -> PacketKey {
+        self.packet_key_of(&self.prk(secret))
+    }
+
+    fn packet_key_of(&self, prk: &Prk) -> PacketKey {
+        let key: UnboundKey = expand(prk, self.labels.key, self.suite.aead(), |okm| okm.into());
+        let mut iv = [0; aead::NONCE_LEN];
+        expand(prk, self.labels.iv, IvLen, |okm| okm.fill(&mut iv)).expect("the output is as long as an IV");
+        PacketKey { key: LessSafeKey::new(key), iv }
+    }
+
+    /// The secret that follows this one after a key update.
+    pub fn next_secret(&self, secret: &Secret) -> Secret {
+        expand(&self.prk(secret), self.labels.update, self.suite.hkdf(), Secret::filled)
+    }
+
+    fn prk(&self, secret: &Secret) -> Prk {
+        Prk::new_less_safe(self.suite.hkdf(), secret.as_bytes())
+    }
+}
+
+/// The length of an IV, as HKDF wants to hear it.
+struct IvLen;
+
+impl KeyType for IvLen {
+    fn len(&self) -> usize {
+        aead::NONCE_LEN
+    }
+}
+
+/// HKDF-Expand-Label without a hash (RFC 8446, Section 7.1); `read` makes of the output what it will.
+fn expand<L: KeyType, T>(prk: &Prk, label: &[u8], len: L, read: impl FnOnce(Okm<'_, L>) -> T) -> T {
+    const PREFIX: &[u8] = b"tls13 ";
+    let out_len = u16::try_from(len.len()).expect("outputs are short").to_be_bytes();
+    let label_len = u8::try_from(PREFIX.len() + label.len()).expect("labels are short");
+    let info: [&[u8]; 5] = [&out_len, &[label_len], PREFIX, label, &[0]];
+    read(prk.expand(&info, len).expect("outputs are far below 255 hashes"))
+}
+
+/// Protects the payloads of one direction in one key phase.
+pub struct PacketKey {
+    key: LessSafeKey,
+    iv: [u8; aead::NONCE_LEN],
+}
+
+impl PacketKey {
+    /// The IV, with the packet number over its end (RFC 9001, Section 5.3).
+    #[inline]
+    fn nonce(&self, number: PacketNumber) -> Nonce {
+        let mut nonce = self.iv;
+        for (byte, of_number) in nonce[aead::NONCE_LEN - 8..].iter_mut().zip(number.to_be_bytes()) {
+            *byte ^= of_number;
+        }
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    /// Encrypts `payload` in place and returns its tag.
+    #[inline]
+    pub fn seal(&self, number: PacketNumber, header: &[u8], payload: &mut [u8]) -> [u8; TAG_LEN] {
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(self.nonce(number), Aad::from(header), payload)
+            .expect("a datagram is far below what an AEAD seals at once");
+        tag.as_ref().try_into().expect("all AEADs of QUIC have tags of 16 bytes")
+    }
+
+    /// Decrypts `sealed`, the tag at its end, in place and returns the payload's length; `None` if it is not
+    /// authentic, and then its bytes are lost.
+    #[inline]
+    pub fn open(&self, number: PacketNumber, header: &[u8], sealed: &mut [u8]) -> Option<usize> {
+        let opened = self.key.open_in_place(self.nonce(number), Aad::from(header), sealed);
+        opened.ok().map(|payload| payload.len())
+    }
+}
+
+/// Masks the headers of one direction.
+pub struct HeaderKey(HeaderProtectionKey);
+
+impl HeaderKey {
+    /// Length of what is sampled of the ciphertext, in bytes.
+    pub const SAMPLE_LEN: usize = 16;
+
+    /// The mask for the first byte and the packet number.
+    #[inline]
+    pub fn mask(&self, sample: &[u8; Self::SAMPLE_LEN]) -> [u8; 5] {
+        self.0.new_mask(sample).expect("a sample has 16 bytes")
+    }
+}
+
+impl fmt::Debug for PacketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PacketKey(..)")
+    }
+}
+
+impl fmt::Debug for HeaderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeaderKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::vectors::{hex, vector};
+
+    #[test]
+    fn the_initial_secrets_of_rfc_9001_a_1_are_derived() {
+        let vector = vector("rfc9001_appendix_a.json");
+        let dcid = ConnectionId::new(&hex(&vector["dcid"])).expect("a connection ID");
+        let schedule = Schedule::new(1, Suite::Aes128Gcm);
+        let client = schedule.initial_secret(&dcid, Side::Client);
+        let server = schedule.initial_secret(&dcid, Side::Server);
+        assert_eq!(client.as_bytes(), hex(&vector["client_initial"]["secret"]));
+        assert_eq!(server.as_bytes(), hex(&vector["server_initial"]["secret"]));
+        assert_eq!(schedule.packet_key(&client).iv.as_slice(), hex(&vector["client_initial"]["iv"]));
+        assert_eq!(schedule.packet_key(&server).iv.as_slice(), hex(&vector["server_initial"]["iv"]));
+    }
+
+    #[test]
+    fn the_secret_after_a_key_update_is_that_of_rfc_9001_a_5() {
+        let vector = &vector("rfc9001_appendix_a.json")["chacha20_short_header"];
+        let secret = Secret::new(&hex(&vector["secret"])).expect("32 bytes");
+        let next = Schedule::new(1, Suite::ChaCha20Poly1305).next_secret(&secret);
+        assert_eq!(next.as_bytes(), hex(&vector["ku"]));
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let secret = Secret::new(&[0xab; 32]).expect("32 bytes");
+        let schedule = Schedule::new(1, Suite::Aes128Gcm);
+        let printed = format!("{secret:?} {:?}", schedule.keys(&secret));
+        assert_eq!(printed, "Secret(..) (PacketKey(..), HeaderKey(..))");
+    }
+
+    #[test]
+    fn a_secret_longer_than_a_hash_does_not_exist() {
+        assert!(Secret::new(&[0; 48]).is_some());
+        assert!(Secret::new(&[0; 49]).is_none());
+    }
+}

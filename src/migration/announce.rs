@@ -1,0 +1,157 @@
+//! A server that has moved says so from its new address until it is heard, and knows when the move is over
+//! (server-migration rules, 3.1 and 3.4).
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Longest wait between two announcements.
+const MAX_SPACING: Duration = Duration::from_secs(1);
+/// Datagrams of data that may go with each announcement until something is acknowledged.
+const DATA_PER_ANNOUNCEMENT: u32 = 2;
+
+/// Whether the client has answered from the new path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// Not yet: it is said again at this time, the wait doubling.
+    Nothing { next: Instant, said: u32 },
+    /// Something sent after the switch was acknowledged; the client asked last at `asked`, or then.
+    Acknowledged { quiet_since: Instant },
+}
+
+/// The announcement of one move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    heard: Heard,
+    due: bool,
+    /// Datagrams of data sent since the last announcement.
+    data: u32,
+}
+
+impl Announcement {
+    /// To be said for the first time at `at`.
+    pub fn new(at: Instant) -> Self {
+        Self { heard: Heard::Nothing { next: at, said: 0 }, due: false, data: 0 }
+    }
+
+    /// Whether it is to be said now.
+    pub fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// Whether data waits: too much of it was sent without an answer.
+    pub fn holds_data(&self) -> bool {
+        match self.heard {
+            Heard::Nothing { said, .. } => said == 0 || self.data >= DATA_PER_ANNOUNCEMENT,
+            Heard::Acknowledged { .. } => false,
+        }
+    }
+
+    /// Whether the client has answered something sent after the switch.
+    pub fn is_heard(&self) -> bool {
+        matches!(self.heard, Heard::Acknowledged { .. })
+    }
+
+    /// It was said; `pto` is the wait before it is said for the second time.
+    pub fn on_said(&mut self, now: Instant, pto: Duration) {
+        self.due = false;
+        self.data = 0;
+        if let Heard::Nothing { next, said } = &mut self.heard {
+            *next = now + pto.saturating_mul(1 << (*said).min(16)).min(MAX_SPACING);
+            *said = said.saturating_add(1);
+        }
+    }
+
+    /// A datagram of data was sent.
+    pub fn on_data(&mut self) {
+        self.data = self.data.saturating_add(1);
+    }
+
+    /// Something sent after the switch was acknowledged. Whether it was the first.
+    pub fn on_acked(&mut self, now: Instant) -> bool {
+        let first = !self.is_heard();
+        if first {
+            self.heard = Heard::Acknowledged { quiet_since: now };
+            self.due = false;
+        }
+        first
+    }
+
+    /// The client sent a challenge: it has not finished.
+    pub fn on_challenge(&mut self, now: Instant) {
+        if let Heard::Acknowledged { quiet_since } = &mut self.heard {
+            *quiet_since = now;
+        }
+    }
+
+    /// The next time something is due.
+    pub fn deadline(&self, pto: Duration) -> Option<Instant> {
+        match self.heard {
+            Heard::Nothing { next, .. } => (!self.due).then_some(next),
+            Heard::Acknowledged { quiet_since } => Some(quiet_since + pto.saturating_mul(3)),
+        }
+    }
+
+    /// Time has passed. Whether the move is over: the client was heard, and asked nothing for three PTO.
+    pub fn expire(&mut self, now: Instant, pto: Duration) -> bool {
+        match self.heard {
+            Heard::Nothing { next, .. } => {
+                self.due |= next <= now;
+                false
+            }
+            Heard::Acknowledged { quiet_since } => now >= quiet_since + pto.saturating_mul(3),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    const PTO: Duration = Duration::from_millis(300);
+
+    #[test]
+    fn it_is_said_again_after_a_pto_then_two_then_every_second() {
+        let mut announcement = Announcement::new(at(0));
+        let mut times = Vec::new();
+        let mut now = at(0);
+        for _ in 0..5 {
+            assert!(!announcement.expire(now, PTO));
+            assert!(announcement.is_due());
+            announcement.on_said(now, PTO);
+            now = announcement.deadline(PTO).expect("it is repeated");
+            times.push(now.as_micros() / 1000);
+        }
+        assert_eq!(times, [300, 900, 1900, 2900, 3900]);
+    }
+
+    #[test]
+    fn two_datagrams_of_data_go_with_it_until_it_is_heard() {
+        let mut announcement = Announcement::new(at(0));
+        assert!(announcement.holds_data());
+        announcement.expire(at(0), PTO);
+        announcement.on_said(at(0), PTO);
+        announcement.on_data();
+        assert!(!announcement.holds_data());
+        announcement.on_data();
+        assert!(announcement.holds_data());
+        assert!(announcement.on_acked(at(40)));
+        assert!(!announcement.holds_data());
+    }
+
+    #[test]
+    fn a_move_that_the_client_cannot_see_is_over_three_pto_after_it_was_heard() {
+        let mut announcement = Announcement::new(at(0));
+        announcement.expire(at(0), PTO);
+        announcement.on_said(at(0), PTO);
+        announcement.on_acked(at(100));
+        assert_eq!(announcement.deadline(PTO), Some(at(1000)));
+        announcement.on_challenge(at(500));
+        assert!(!announcement.expire(at(1000), PTO));
+        assert!(announcement.expire(at(1400), PTO));
+    }
+}

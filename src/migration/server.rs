@@ -1,0 +1,515 @@
+//! The server's side of server migration: an order, readiness, the switch, and the end of the move.
+//!
+//! The only match on the strategy at a server is the one on [`MoveOrder`]. Rules in brackets are those of
+//! server-migration.
+
+use std::time::Duration;
+
+use super::announce::Announcement;
+use super::asking::Asking;
+use super::pool::Pool;
+use super::relocation::MoveOrder;
+use super::{Action, Actions, Facts, MigrationEvent};
+use crate::error::{Binding, MigrationError};
+use crate::frame::{
+    FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration, ServerMigration,
+};
+use crate::negotiation::{Agreement, Strategy};
+use crate::packet::PacketWriter;
+use crate::time::{Instant, earliest};
+
+/// A server that may be frozen at any moment counts a longer gap between two calls as this much [4.8].
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+/// Silence of the client before it is asked, and the longest wait between two questions [3.6].
+const ASK_AFTER: Duration = Duration::from_millis(500);
+const ASK_AT_MOST: Duration = Duration::from_secs(2);
+const ASK_AT_MOST_BOUND: Duration = Duration::from_secs(5);
+
+impl MoveOrder {
+    /// The strategy it asks for.
+    pub fn strategy(self) -> Strategy {
+        match self {
+            Self::Explicit(_) => Strategy::Explicit,
+            Self::Pool => Strategy::Pool,
+            Self::Symmetric => Strategy::Symmetric,
+            Self::SynchronizedSymmetric => Strategy::SynchronizedSymmetric,
+        }
+    }
+
+    /// What the client is told beforehand.
+    fn notice(self) -> Option<ServerMigration> {
+        match self {
+            Self::Explicit(target) => Some(ServerMigration::MoveTo(target)),
+            Self::SynchronizedSymmetric => Some(ServerMigration::Announce),
+            Self::Pool | Self::Symmetric => None,
+        }
+    }
+
+    /// Whether the client is told afterwards by SERVER_MIGRATED, or by a PING: an mvfst client with an Explicit or Pool
+    /// state takes the frame for a violation.
+    fn says_migrated(self) -> bool {
+        match self {
+            Self::Symmetric | Self::SynchronizedSymmetric => true,
+            Self::Explicit(_) | Self::Pool => false,
+        }
+    }
+}
+
+/// What a server's machine is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerInput {
+    /// The endpoint has moved; the client is told at `announce_at` [4.6].
+    Relocated {
+        /// When this connection's turn to announce comes.
+        announce_at: Instant,
+    },
+    /// A record of this machine was acknowledged.
+    Acked(Record),
+    /// A record of this machine was lost.
+    Lost(Record),
+    /// Something sent after the switch was acknowledged.
+    AckedAfterSwitch,
+    /// An authentic packet came from the client.
+    Arrived {
+        /// Whether it asks for an acknowledgement.
+        ack_eliciting: bool,
+    },
+    /// The client sent PATH_CHALLENGE.
+    Challenged,
+    /// The announcement was sent.
+    Announced,
+    /// A datagram of data was sent.
+    DataSent,
+    /// The deadline has come.
+    Due,
+}
+
+/// Time that only runs while it is watched: no gap between two looks counts for more than a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fuse {
+    left: Duration,
+    looked: Instant,
+}
+
+impl Fuse {
+    fn new(now: Instant, length: Duration) -> Self {
+        Self { left: length, looked: now }
+    }
+
+    /// Takes the time since the last look off; whether nothing is left.
+    fn burn(&mut self, now: Instant) -> bool {
+        let gap = now.since(self.looked).min(LONGEST_TICK);
+        self.looked = now;
+        self.left = self.left.saturating_sub(gap);
+        self.left.is_zero()
+    }
+
+    /// When to look again.
+    fn next(&self) -> Instant {
+        self.looked + self.left.min(LONGEST_TICK)
+    }
+}
+
+/// Where the frame that gives notice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    Due,
+    Sent,
+    Acknowledged,
+}
+
+/// What a cancelled order left behind: the client believes it until a move completes [3.5].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Free,
+    Explicit { target: MigrationTarget, notice: Notice },
+    Synchronized { notice: Notice },
+}
+
+/// Where the move stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No order.
+    Settled,
+    /// The client is being told.
+    Preparing { order: MoveOrder, notice: Notice },
+    /// The endpoint may move.
+    Ready { order: MoveOrder, fuse: Fuse },
+    /// The endpoint has moved.
+    Moved { order: MoveOrder, announcement: Announcement, until: Instant },
+}
+
+/// The machine of a server that agreed on server migration.
+#[derive(Debug)]
+pub struct Server {
+    agreement: Agreement,
+    pool: Pool,
+    deadline: Duration,
+    state: State,
+    bound: Bound,
+    asking: Asking,
+    /// The number of the move under way: acknowledgements of earlier ones are ignored.
+    migration: u32,
+}
+
+impl Server {
+    /// Begins when the handshake is complete; `pool` is told to the client if Pool was agreed.
+    pub fn new(now: Instant, agreement: Agreement, pool: &[MigrationTarget], deadline: Duration) -> Self {
+        let told = if agreement.permits(Strategy::Pool) { pool } else { &[] };
+        Self {
+            agreement,
+            pool: Pool::new(told.iter().copied()),
+            deadline,
+            state: State::Settled,
+            bound: Bound::Free,
+            asking: Asking::new(now),
+            migration: 0,
+        }
+    }
+
+    /// Orders a move.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be, in the order of the reference's checks (Section 3.2); nothing has changed then.
+    pub fn prepare(
+        &mut self,
+        now: Instant,
+        order: MoveOrder,
+        facts: &Facts,
+    ) -> Result<Actions, MigrationError> {
+        self.check(order, facts)?;
+        self.migration = self.migration.wrapping_add(1);
+        self.asking = Asking::new(now);
+        let notice = match (order, self.bound) {
+            (MoveOrder::Explicit(_), Bound::Explicit { notice, .. })
+            | (MoveOrder::SynchronizedSymmetric, Bound::Synchronized { notice }) => match notice {
+                Notice::Acknowledged => Notice::Acknowledged,
+                Notice::Due | Notice::Sent => Notice::Due,
+            },
+            (MoveOrder::Explicit(_) | MoveOrder::SynchronizedSymmetric, _) => Notice::Due,
+            (MoveOrder::Pool, _) if self.pool.is_known() => Notice::Acknowledged,
+            // The pool's own frames give notice.
+            (MoveOrder::Pool, _) => Notice::Sent,
+            (MoveOrder::Symmetric, _) => Notice::Acknowledged,
+        };
+        self.state = State::Preparing { order, notice };
+        let mut actions = Actions::new();
+        self.become_ready(now, &mut actions);
+        Ok(actions)
+    }
+
+    /// Whether this order could be given now.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn check(&self, order: MoveOrder, facts: &Facts) -> Result<(), MigrationError> {
+        if self.agreement.strategies().is_empty() {
+            return Err(MigrationError::Disabled);
+        }
+        if !self.agreement.permits(order.strategy()) {
+            return Err(MigrationError::NotAgreed);
+        }
+        if self.state != State::Settled {
+            return Err(MigrationError::Busy);
+        }
+        match (order, self.pool.is_empty()) {
+            (MoveOrder::Pool, true) => return Err(MigrationError::EmptyPool),
+            (MoveOrder::Explicit(_) | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric, false) => {
+                return Err(MigrationError::PoolOnly);
+            }
+            (MoveOrder::Pool, false)
+            | (MoveOrder::Explicit(_) | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric, true) => {}
+        }
+        if let MoveOrder::Explicit(target) = order {
+            // The family in use is that of the client's address.
+            target.like(facts.home).ok_or(MigrationError::Target)?;
+        }
+        match (self.bound, order) {
+            (Bound::Free, _) => Ok(()),
+            (Bound::Explicit { target, .. }, MoveOrder::Explicit(again)) if again == target => Ok(()),
+            (Bound::Explicit { .. }, _) => Err(MigrationError::Bound { to: Binding::SameTarget }),
+            (Bound::Synchronized { .. }, MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric) => Ok(()),
+            (Bound::Synchronized { .. }, MoveOrder::Explicit(_) | MoveOrder::Pool) => {
+                Err(MigrationError::Bound { to: Binding::SynchronizedOrSymmetric })
+            }
+        }
+    }
+
+    /// Takes an order back.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationError::NotOrdered`] if there is none that was not carried out.
+    pub fn cancel(&mut self, now: Instant) -> Result<(), MigrationError> {
+        let (order, notice) = match self.state {
+            State::Preparing { order, notice } => (order, notice),
+            State::Ready { order, .. } => (order, Notice::Acknowledged),
+            State::Settled | State::Moved { .. } => return Err(MigrationError::NotOrdered),
+        };
+        self.bind(order, notice);
+        self.state = State::Settled;
+        self.asking = Asking::new(now);
+        Ok(())
+    }
+
+    fn bind(&mut self, order: MoveOrder, notice: Notice) {
+        match order {
+            MoveOrder::Explicit(target) => self.bound = Bound::Explicit { target, notice },
+            MoveOrder::SynchronizedSymmetric => self.bound = Bound::Synchronized { notice },
+            MoveOrder::Pool | MoveOrder::Symmetric => {}
+        }
+    }
+
+    /// What this connection does when the endpoint moves, with an order or without one [4.5]; `None`: it stays behind.
+    pub fn would_move(&self) -> Option<MoveOrder> {
+        match (self.state, self.bound) {
+            (State::Preparing { order, .. } | State::Ready { order, .. } | State::Moved { order, .. }, _) => {
+                Some(order)
+            }
+            (State::Settled, _) if self.pool.is_partly_known() => Some(MoveOrder::Pool),
+            // To an mvfst client SERVER_MIGRATED is a violation while it believes in an Explicit move.
+            (State::Settled, Bound::Explicit { .. }) => None,
+            (State::Settled, Bound::Free | Bound::Synchronized { .. }) => {
+                let symmetric = self.agreement.permits(Strategy::Symmetric) && self.pool.is_empty();
+                symmetric.then_some(MoveOrder::Symmetric)
+            }
+        }
+    }
+
+    /// Whether a move was ordered or carried out and is not over.
+    pub fn is_busy(&self) -> bool {
+        self.state != State::Settled
+    }
+
+    /// Whether the endpoint has moved and the client is being told or followed.
+    pub fn has_moved(&self) -> bool {
+        matches!(self.state, State::Moved { .. })
+    }
+
+    /// Whether the announcement is to be sent now.
+    pub fn announces(&self) -> bool {
+        self.announcement().is_some_and(Announcement::is_due)
+    }
+
+    /// Whether data waits for an answer from the new path.
+    pub fn holds_data(&self) -> bool {
+        self.announcement().is_some_and(Announcement::holds_data)
+    }
+
+    fn announcement(&self) -> Option<&Announcement> {
+        match &self.state {
+            State::Moved { announcement, .. } => Some(announcement),
+            State::Settled | State::Preparing { .. } | State::Ready { .. } => None,
+        }
+    }
+
+    /// Until when the connection must not end by its idle timer [4.8].
+    pub fn held_until(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            State::Ready { .. } => Some(now + LONGEST_TICK.saturating_mul(2)),
+            State::Moved { announcement, until, .. } => (!announcement.is_heard()).then_some(*until),
+            State::Settled | State::Preparing { .. } => None,
+        }
+    }
+
+    /// Whether probes are spaced by a second at most.
+    pub fn hurries(&self) -> bool {
+        self.announcement().is_some_and(|announcement| !announcement.is_heard())
+    }
+
+    /// The next time something is due.
+    pub fn due(&self, facts: &Facts) -> Option<Instant> {
+        let own = match &self.state {
+            State::Settled | State::Preparing { .. } => None,
+            State::Ready { fuse, .. } => Some(fuse.next()),
+            State::Moved { announcement, until, .. } => {
+                earliest(announcement.deadline(facts.pto), Some(*until))
+            }
+        };
+        earliest(own, self.ask_due())
+    }
+
+    /// When the client is to be asked: it pulls back one that leapt too early [3.6].
+    fn ask_due(&self) -> Option<Instant> {
+        let pending = match &self.state {
+            State::Preparing { order, .. } | State::Ready { order, .. } => {
+                matches!(order, MoveOrder::Explicit(_) | MoveOrder::Pool)
+            }
+            State::Settled | State::Moved { .. } => false,
+        };
+        let bound = self.state == State::Settled && matches!(self.bound, Bound::Explicit { .. });
+        let cap = if bound { ASK_AT_MOST_BOUND } else { ASK_AT_MOST };
+        (pending || bound).then(|| self.asking.due(ASK_AFTER, cap))
+    }
+
+    /// Takes an input.
+    pub fn step(&mut self, now: Instant, input: ServerInput, facts: &Facts) -> Actions {
+        let mut actions = Actions::new();
+        match input {
+            ServerInput::Relocated { announce_at } => self.on_relocated(now, announce_at),
+            ServerInput::Acked(record) => self.on_acked(now, &record, &mut actions),
+            ServerInput::Lost(record) => self.on_lost(&record),
+            ServerInput::AckedAfterSwitch => {
+                if let State::Moved { announcement, .. } = &mut self.state {
+                    announcement.on_acked(now);
+                }
+            }
+            ServerInput::Arrived { ack_eliciting } => self.asking.on_heard(now, ack_eliciting),
+            ServerInput::Challenged => {
+                if let State::Moved { announcement, .. } = &mut self.state {
+                    announcement.on_challenge(now);
+                }
+            }
+            ServerInput::Announced => {
+                if let State::Moved { announcement, .. } = &mut self.state {
+                    announcement.on_said(now, facts.pto);
+                }
+            }
+            ServerInput::DataSent => {
+                if let State::Moved { announcement, .. } = &mut self.state {
+                    announcement.on_data();
+                }
+            }
+            ServerInput::Due => self.on_due(now, facts, &mut actions),
+        }
+        actions
+    }
+
+    fn on_relocated(&mut self, now: Instant, announce_at: Instant) {
+        let Some(order) = self.would_move() else { return };
+        if self.state == State::Settled {
+            self.migration = self.migration.wrapping_add(1);
+        }
+        let mut announcement = Announcement::new(announce_at);
+        let _ = announcement.expire(now, Duration::ZERO);
+        let until = announce_at.max(now) + self.deadline;
+        self.state = State::Moved { order, announcement, until };
+    }
+
+    fn on_acked(&mut self, now: Instant, record: &Record, actions: &mut Actions) {
+        match *record {
+            Record::ServerMigration { migration } if migration == self.migration => {
+                self.on_notice_acked(now, actions);
+            }
+            Record::ServerMigrated { migration } if migration == self.migration && self.has_moved() => {
+                let kind = FrameKind::ServerMigrated;
+                actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
+            }
+            Record::PoolMigrationAddress { member } => {
+                let Some(target) = self.pool.acked(member) else { return };
+                actions.push(Action::Emit(MigrationEvent::PoolAddress { target }));
+                if let State::Preparing { order: MoveOrder::Pool, notice } = &mut self.state {
+                    if self.pool.is_known() {
+                        *notice = Notice::Acknowledged;
+                    }
+                }
+                self.become_ready(now, actions);
+            }
+            // The answer to a challenge that came after the switch: whoever asked knows where we are.
+            Record::PathResponse => self.complete(actions),
+            _ => {}
+        }
+    }
+
+    fn on_notice_acked(&mut self, now: Instant, actions: &mut Actions) {
+        match (&mut self.state, &mut self.bound) {
+            (State::Preparing { notice, .. }, _) if *notice != Notice::Acknowledged => {
+                *notice = Notice::Acknowledged;
+                let kind = FrameKind::ServerMigration;
+                actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
+                self.become_ready(now, actions);
+            }
+            (State::Settled, Bound::Explicit { notice, .. } | Bound::Synchronized { notice }) => {
+                *notice = Notice::Acknowledged;
+            }
+            (State::Settled | State::Preparing { .. } | State::Ready { .. } | State::Moved { .. }, _) => {}
+        }
+    }
+
+    fn become_ready(&mut self, now: Instant, actions: &mut Actions) {
+        if let State::Preparing { order, notice: Notice::Acknowledged } = self.state {
+            self.state = State::Ready { order, fuse: Fuse::new(now, self.deadline) };
+            let strategy = order.strategy();
+            actions.push(Action::Emit(MigrationEvent::Ready { strategy }));
+        }
+    }
+
+    fn on_lost(&mut self, record: &Record) {
+        match *record {
+            Record::ServerMigration { migration } if migration == self.migration => {
+                if let State::Preparing { notice, .. } = &mut self.state {
+                    if *notice == Notice::Sent {
+                        *notice = Notice::Due;
+                    }
+                }
+            }
+            Record::PoolMigrationAddress { member } => self.pool.lost(member),
+            // Announcements have a clock of their own.
+            _ => {}
+        }
+    }
+
+    fn complete(&mut self, actions: &mut Actions) {
+        let State::Moved { order, .. } = self.state else { return };
+        self.state = State::Settled;
+        self.bound = Bound::Free;
+        let strategy = order.strategy();
+        actions.push(Action::Emit(MigrationEvent::Completed { strategy, address: None }));
+    }
+
+    fn on_due(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
+        if self.ask_due().is_some_and(|at| at <= now) {
+            self.asking.on_asked(now);
+            actions.push(Action::Ask);
+        }
+        match &mut self.state {
+            State::Settled | State::Preparing { .. } => {}
+            State::Ready { order, fuse } => {
+                if fuse.burn(now) {
+                    let order = *order;
+                    self.bind(order, Notice::Acknowledged);
+                    self.give_up(order, actions);
+                }
+            }
+            State::Moved { order, announcement, until } => {
+                let order = *order;
+                if announcement.expire(now, facts.pto) {
+                    self.complete(actions);
+                } else if *until <= now {
+                    self.give_up(order, actions);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, order: MoveOrder, actions: &mut Actions) {
+        self.state = State::Settled;
+        let (strategy, reason) = (order.strategy(), MigrationError::Deadline);
+        actions.push(Action::Emit(MigrationEvent::Failed { strategy, reason }));
+    }
+
+    /// Writes the migration frames that are due.
+    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+        let migration = self.migration;
+        match &mut self.state {
+            State::Preparing { order, notice } if *notice == Notice::Due => {
+                let Some(frame) = order.notice() else { return };
+                if packet.write(&SendServerMigration { frame, migration }).is_ok() {
+                    *notice = Notice::Sent;
+                }
+            }
+            State::Moved { order, announcement, .. } if announcement.is_due() && order.says_migrated() => {
+                // If it does not fit here, the announcement is due still and the next packet takes it.
+                let _ = packet.write(&SendServerMigrated { migration });
+            }
+            State::Settled | State::Preparing { .. } | State::Ready { .. } | State::Moved { .. } => {}
+        }
+        self.pool.write(packet);
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

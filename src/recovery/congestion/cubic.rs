@@ -1,0 +1,321 @@
+//! CUBIC (RFC 9438): the window grows with the cube of the time since the last congestion event.
+//!
+//! Sizes are bytes where the RFC counts segments, so C is scaled by the datagram size. The window is a float
+//! within [0, 2^40]: growth by fractions of a byte adds up, and no operation here leaves that range or makes
+//! a NaN.
+
+use std::time::Duration;
+
+use super::{AckReport, Controller, MAX_WINDOW};
+use crate::time::Instant;
+
+/// Multiplicative decrease (RFC 9438, Section 4.6).
+const BETA: f64 = 0.7;
+/// Aggressiveness, in segments per second cubed (RFC 9438, Section 5.1).
+const C: f64 = 0.4;
+/// Additive increase that is fair to Reno with this decrease (RFC 9438, Section 4.3).
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
+
+/// The state of Section 4.1.2.
+#[derive(Debug, Clone)]
+pub struct Cubic {
+    window: f64,
+    /// Up to here, the window doubles each round trip.
+    slow_start_threshold: f64,
+    /// W_max: where the curve is flat.
+    plateau: f64,
+    /// cwnd_prior: the window before the last reduction.
+    prior: f64,
+    /// The present stage of congestion avoidance, from its first acknowledgement on.
+    stage: Option<Stage>,
+    datagram_size: f64,
+}
+
+/// A stage of congestion avoidance.
+#[derive(Debug, Clone, Copy)]
+struct Stage {
+    /// t_epoch, moved forward by the time in which the window could not grow.
+    start: Instant,
+    /// K: when the curve reaches the plateau, in seconds since `start`.
+    flat_at: f64,
+    /// W_est: what Reno would have.
+    reno: f64,
+    /// The last acknowledgement.
+    last: Instant,
+    /// Whether the application was the limit then.
+    was_limited: bool,
+}
+
+impl Cubic {
+    /// Begins in slow start.
+    pub fn new(datagram_size: u16, initial: u64) -> Self {
+        let window = initial as f64;
+        let datagram_size = datagram_size.into();
+        Self {
+            window,
+            slow_start_threshold: f64::INFINITY,
+            plateau: 0.0,
+            prior: 0.0,
+            stage: None,
+            datagram_size,
+        }
+    }
+
+    fn minimum(&self) -> f64 {
+        2.0 * self.datagram_size
+    }
+
+    /// Begins a stage at the present window, which lies below the plateau or is it.
+    fn begin(&mut self, now: Instant) -> Stage {
+        self.plateau = self.plateau.max(self.window);
+        let flat_at = ((self.plateau - self.window) / self.datagram_size / C).cbrt();
+        Stage { start: now, flat_at, reno: self.window, last: now, was_limited: false }
+    }
+
+    /// W_cubic after so many seconds (RFC 9438, Figure 1).
+    fn curve(&self, stage: &Stage, seconds: f64) -> f64 {
+        C * (seconds - stage.flat_at).powi(3) * self.datagram_size + self.plateau
+    }
+
+    /// Congestion avoidance (RFC 9438, Sections 4.2 to 4.5).
+    fn avoid(&mut self, ack: &AckReport) {
+        let mut stage = self.stage.unwrap_or_else(|| self.begin(ack.now));
+        // Section 4.2: time in which the window is not used does not count. Without an ACK for two round
+        // trips it was not, whoever says what.
+        let pause = ack.now.since(stage.last);
+        if stage.was_limited || pause > ack.rtt.saturating_mul(2) {
+            stage.start += pause;
+        }
+        (stage.last, stage.was_limited) = (ack.now, ack.app_limited);
+        if !ack.app_limited {
+            self.grow(&mut stage, ack);
+        }
+        self.stage = Some(stage);
+    }
+
+    fn grow(&mut self, stage: &mut Stage, ack: &AckReport) {
+        let acked_share = (ack.bytes as f64 / self.window).min(1.0);
+        let alpha = if stage.reno >= self.prior { 1.0 } else { ALPHA };
+        stage.reno += alpha * acked_share * self.datagram_size;
+        let elapsed = ack.now.since(stage.start);
+        if self.curve(stage, elapsed.as_secs_f64()) < stage.reno {
+            self.window = self.window.max(stage.reno);
+        } else {
+            let ahead = self.curve(stage, seconds(elapsed, ack.rtt));
+            let target = ahead.clamp(self.window, 1.5 * self.window);
+            self.window += (target - self.window) * acked_share;
+        }
+        self.window = self.window.min(MAX_WINDOW as f64);
+    }
+}
+
+/// The sum of two durations, in seconds.
+fn seconds(elapsed: Duration, rtt: Duration) -> f64 {
+    elapsed.saturating_add(rtt).as_secs_f64()
+}
+
+impl Controller for Cubic {
+    fn on_ack(&mut self, ack: &AckReport) {
+        if self.window >= self.slow_start_threshold {
+            self.avoid(ack);
+        } else if !ack.app_limited {
+            self.window = (self.window + ack.bytes as f64).min(MAX_WINDOW as f64);
+        }
+    }
+
+    fn on_congestion(&mut self, _now: Instant) {
+        // Section 4.7: a plateau lower than the last means that someone else came; leave room.
+        let shrinks = self.window < self.plateau;
+        self.plateau = if shrinks { self.window * (1.0 + BETA) / 2.0 } else { self.window };
+        self.prior = self.window;
+        self.window = (self.window * BETA).max(self.minimum());
+        self.slow_start_threshold = self.window;
+        self.stage = None;
+    }
+
+    fn on_persistent(&mut self) {
+        self.window = self.minimum();
+        // Section 4.8: the stage after slow start begins at its own plateau.
+        self.plateau = 0.0;
+        self.stage = None;
+    }
+
+    fn on_datagram_size(&mut self, bytes: u16) {
+        self.datagram_size = bytes.into();
+        self.window = self.window.max(self.minimum());
+    }
+
+    fn window(&self) -> u64 {
+        self.window as u64 // saturates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZE: u16 = 1000;
+
+    fn ack(millis: u64, bytes: u64) -> AckReport {
+        let now = Instant::from_millis(millis);
+        AckReport { now, bytes, rtt: Duration::from_millis(100), app_limited: false }
+    }
+
+    /// Reduced from 1000 segments to 700: K is the cube root of 300 / 0.4, about 9.0856 s.
+    fn reduced() -> Cubic {
+        let mut cubic = Cubic::new(SIZE, 1_000_000);
+        cubic.on_congestion(Instant::ZERO);
+        cubic
+    }
+
+    /// Acknowledges a whole window every 100 ms, ten times a round trip, from one time to another.
+    fn run(cubic: &mut Cubic, millis: std::ops::RangeInclusive<u64>) {
+        for now in millis.step_by(10) {
+            let bytes = cubic.window() / 10;
+            cubic.on_ack(&ack(now, bytes));
+        }
+    }
+
+    fn segments(cubic: &Cubic) -> f64 {
+        cubic.window / f64::from(SIZE)
+    }
+
+    #[test]
+    fn congestion_leaves_seven_tenths() {
+        let cubic = reduced();
+        assert_eq!((cubic.window(), cubic.plateau), (700_000, 1_000_000.0));
+    }
+
+    #[test]
+    fn the_curve_passes_through_its_points() {
+        let mut cubic = reduced();
+        let stage = cubic.begin(Instant::ZERO);
+        assert!((stage.flat_at - 9.0856).abs() < 1e-4, "{}", stage.flat_at);
+        // 0.4 * (t - K)^3 + 1000 segments, by hand for 0, 5, K and 10 + K seconds.
+        for (time, size) in
+            [(0.0, 700.0), (5.0, 972.7206), (stage.flat_at, 1000.0), (10.0 + stage.flat_at, 1400.0)]
+        {
+            let curve = cubic.curve(&stage, time) / f64::from(SIZE);
+            assert!((curve - size).abs() < 1e-3, "{time}: {curve}");
+        }
+    }
+
+    #[test]
+    fn the_window_follows_the_curve_to_the_plateau_and_beyond() {
+        let mut cubic = reduced();
+        run(&mut cubic, 0..=5000);
+        assert!((segments(&cubic) - 972.7).abs() < 3.0, "{}", segments(&cubic));
+        run(&mut cubic, 5010..=9080);
+        assert!((segments(&cubic) - 1000.0).abs() < 1.0, "{}", segments(&cubic));
+        run(&mut cubic, 9090..=14_080);
+        // 5 s after the plateau: 0.4 * 125 = 50.
+        assert!((segments(&cubic) - 1050.0).abs() < 3.0, "{}", segments(&cubic));
+    }
+
+    #[test]
+    fn a_small_window_grows_like_reno() {
+        // 20 segments to 14: the curve needs 2.47 s to come back, Reno grows by 0.53 segments each of 24
+        // round trips.
+        let mut cubic = Cubic::new(SIZE, 20_000);
+        cubic.on_congestion(Instant::ZERO);
+        (0..10).for_each(|n| {
+            cubic.on_ack(&AckReport { rtt: Duration::from_millis(1), ..ack(n, cubic.window()) })
+        });
+        let reno = 14.0 + 10.0 * ALPHA;
+        assert!((segments(&cubic) - reno).abs() < 0.1, "{} {reno}", segments(&cubic));
+        // Past the window it had, it grows by one segment a round trip.
+        (10..40).for_each(|n| {
+            cubic.on_ack(&AckReport { rtt: Duration::from_millis(1), ..ack(n, cubic.window()) })
+        });
+        assert!((segments(&cubic) - (20.0 + 28.0)).abs() < 1.0, "{}", segments(&cubic));
+    }
+
+    #[test]
+    fn growth_is_at_most_half_a_window_a_round_trip() {
+        let mut cubic = reduced();
+        cubic.on_ack(&ack(0, 1));
+        let mut stage = cubic.stage.expect("congestion avoidance began");
+        stage.last = Instant::from_millis(3_600_000);
+        cubic.stage = Some(stage);
+        let before = cubic.window();
+        cubic.on_ack(&ack(3_600_001, before));
+        assert!(cubic.window() <= before + before / 2);
+    }
+
+    #[test]
+    fn a_second_congestion_below_the_plateau_lowers_it_further() {
+        let mut cubic = reduced();
+        cubic.on_congestion(Instant::ZERO);
+        // 700 segments times (1 + 0.7) / 2.
+        assert!((cubic.plateau - 595_000.0).abs() < 1e-6);
+        assert!((cubic.window - 490_000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn idle_time_does_not_count() {
+        let (mut busy, mut idle) = (reduced(), reduced());
+        run(&mut busy, 0..=2000);
+        run(&mut idle, 0..=2000);
+        run(&mut busy, 2010..=3000);
+        run(&mut idle, 602_010..=603_000);
+        assert!((segments(&busy) - segments(&idle)).abs() < 2.0, "{} {}", segments(&busy), segments(&idle));
+    }
+
+    #[test]
+    fn time_in_which_the_application_is_the_limit_does_not_count() {
+        let (mut busy, mut limited) = (reduced(), reduced());
+        run(&mut busy, 0..=2000);
+        run(&mut limited, 0..=2000);
+        for now in (2010..=8000).step_by(10) {
+            limited.on_ack(&AckReport { app_limited: true, ..ack(now, 1000) });
+        }
+        assert_eq!(limited.window(), busy.window());
+        run(&mut busy, 2010..=3000);
+        run(&mut limited, 8010..=9000);
+        assert!(
+            (segments(&busy) - segments(&limited)).abs() < 2.0,
+            "{} {}",
+            segments(&busy),
+            segments(&limited)
+        );
+    }
+
+    #[test]
+    fn after_persistent_congestion_the_next_stage_begins_at_its_plateau() {
+        let mut cubic = reduced();
+        cubic.on_persistent();
+        assert_eq!(cubic.window(), 2000);
+        for now in 0..20 {
+            cubic.on_ack(&ack(now, cubic.window()));
+        }
+        let stage = cubic.stage.expect("slow start ended");
+        assert_eq!(stage.flat_at, 0.0);
+        assert!(cubic.window() >= 700_000);
+    }
+
+    proptest! {
+        #[test]
+        fn the_window_stays_within_its_bounds(
+            events in prop::collection::vec((0u8..8, any::<u64>(), any::<u64>(), any::<u64>()), 0..100),
+            size in 1200u16..,
+        ) {
+            let mut cubic = Cubic::new(size, 2 * u64::from(size));
+            for (event, now, bytes, rtt) in events {
+                match event {
+                    0 => cubic.on_congestion(Instant::from_micros(now)),
+                    1 => cubic.on_persistent(),
+                    _ => cubic.on_ack(&AckReport {
+                        now: Instant::from_micros(now),
+                        bytes,
+                        rtt: Duration::from_micros(rtt),
+                        app_limited: event == 2,
+                    }),
+                }
+                prop_assert!(cubic.window.is_finite());
+                prop_assert!((2 * u64::from(size)..=MAX_WINDOW).contains(&cubic.window()));
+            }
+        }
+    }
+}

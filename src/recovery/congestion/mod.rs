@@ -1,0 +1,318 @@
+//! Congestion control of one path (RFC 9002, Section 7): how many bytes may be in flight.
+//!
+//! A [`Window`] counts what is in flight, knows the recovery period, and asks a [`Controller`] for the rest.
+//! The two that come with the library lie in the window itself; another one is boxed.
+
+mod cubic;
+mod new_reno;
+
+use std::time::Duration;
+
+use self::cubic::Cubic;
+use self::new_reno::NewReno;
+use super::fates::PathFate;
+use super::rtt::RttView;
+use crate::time::Instant;
+
+/// No window grows beyond; arithmetic on windows cannot overflow then.
+const MAX_WINDOW: u64 = 1 << 40;
+
+/// Decides how many bytes may be in flight on one path.
+///
+/// It is told of at most one congestion event a round trip: the recovery period (RFC 9002, Section 7.3.2) is
+/// kept for it. All sizes are bytes of UDP payload.
+pub trait Controller: Send + std::fmt::Debug {
+    /// Packets sent after the last congestion event were acknowledged.
+    fn on_ack(&mut self, ack: &AckReport);
+    /// Loss or a CE mark, for the first time since the last reduction.
+    fn on_congestion(&mut self, now: Instant);
+    /// Everything was lost for long (RFC 9002, Section 7.6): the window is to be at its minimum.
+    fn on_persistent(&mut self);
+    /// The path carries datagrams of another size now.
+    fn on_datagram_size(&mut self, bytes: u16);
+    /// The congestion window.
+    fn window(&self) -> u64;
+}
+
+/// An acknowledgement as a [`Controller`] sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AckReport {
+    /// The time.
+    pub now: Instant,
+    /// Newly acknowledged bytes.
+    pub bytes: u64,
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Whether the window was not the limit: it must not grow then (RFC 9002, Section 7.8).
+    pub app_limited: bool,
+}
+
+/// The congestion controllers to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// RFC 9002, Section 7.
+    NewReno,
+    /// RFC 9438.
+    #[default]
+    Cubic,
+}
+
+#[derive(Debug)]
+enum Active {
+    NewReno(NewReno),
+    Cubic(Cubic),
+    Own(Box<dyn Controller>),
+}
+
+/// Bytes in flight on one path, and how many may be.
+#[derive(Debug)]
+pub struct Window {
+    in_flight: u64,
+    active: Active,
+    /// When the window was last reduced: what was sent until then neither reduces nor enlarges it.
+    recovery: Option<Instant>,
+    app_limited: bool,
+    datagram_size: u16,
+}
+
+impl Window {
+    /// Begins in slow start with `initial` bytes, or as RFC 9002, Section 7.2 says.
+    pub fn new(algorithm: Algorithm, datagram_size: u16, initial: Option<u64>) -> Self {
+        let size = u64::from(datagram_size);
+        let initial = initial.unwrap_or((10 * size).min(14_720.max(2 * size))).clamp(2 * size, MAX_WINDOW);
+        let active = match algorithm {
+            Algorithm::NewReno => Active::NewReno(NewReno::new(datagram_size, initial)),
+            Algorithm::Cubic => Active::Cubic(Cubic::new(datagram_size, initial)),
+        };
+        Self { in_flight: 0, active, recovery: None, app_limited: false, datagram_size }
+    }
+
+    /// Begins with a controller of the embedder's.
+    pub fn with_controller(controller: Box<dyn Controller>, datagram_size: u16) -> Self {
+        let active = Active::Own(controller);
+        Self { in_flight: 0, active, recovery: None, app_limited: false, datagram_size }
+    }
+
+    fn controller(&mut self) -> &mut dyn Controller {
+        match &mut self.active {
+            Active::NewReno(reno) => reno,
+            Active::Cubic(cubic) => cubic,
+            Active::Own(own) => &mut **own,
+        }
+    }
+
+    /// The congestion window in bytes.
+    #[inline]
+    pub fn size(&self) -> u64 {
+        match &self.active {
+            Active::NewReno(reno) => reno.window(),
+            Active::Cubic(cubic) => cubic.window(),
+            Active::Own(own) => own.window(),
+        }
+    }
+
+    /// Bytes in flight.
+    #[inline]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Bytes that may still be sent.
+    #[inline]
+    pub fn room(&self) -> u64 {
+        self.size().saturating_sub(self.in_flight)
+    }
+
+    /// Whether another datagram of full size may be in flight (RFC 9002, Section 7).
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.room() >= u64::from(self.datagram_size)
+    }
+
+    /// Takes note of a packet in flight, of a probe beyond the window too (RFC 9002, Section 7.5).
+    #[inline]
+    pub fn on_sent(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_add(bytes);
+    }
+
+    /// Tells whether, after the last burst, there was nothing more to send although the window had room.
+    pub fn set_app_limited(&mut self, limited: bool) {
+        self.app_limited = limited;
+    }
+
+    /// The path carries datagrams of another size now.
+    pub fn set_datagram_size(&mut self, bytes: u16) {
+        self.datagram_size = bytes;
+        self.controller().on_datagram_size(bytes);
+    }
+
+    /// Takes in what became of the path's packets; true if that was a new congestion event.
+    pub fn on_fate(&mut self, now: Instant, fate: &PathFate, rtt: RttView) -> bool {
+        let settled = fate.acked_bytes.saturating_add(fate.lost_bytes).saturating_add(fate.discarded_bytes);
+        self.in_flight = self.in_flight.saturating_sub(settled);
+        let congested = fate.largest_lost_sent.is_some_and(|sent| self.on_congestion(now, sent));
+        if fate.persistent {
+            self.controller().on_persistent();
+            self.recovery = None;
+        }
+        let newest = fate.newest_acked_sent.filter(|sent| !self.is_before_recovery(*sent));
+        if newest.is_some() && fate.acked_bytes > 0 {
+            let app_limited = self.app_limited;
+            let report = AckReport { now, bytes: fate.acked_bytes, rtt: rtt.smoothed, app_limited };
+            self.controller().on_ack(&report);
+        }
+        congested
+    }
+
+    /// A packet that was sent at `sent` tells of congestion: it was lost, or its ACK brought another CE mark
+    /// (RFC 9002, Section 7.1). True if that is a new congestion event.
+    pub fn on_congestion(&mut self, now: Instant, sent: Instant) -> bool {
+        if self.is_before_recovery(sent) {
+            return false;
+        }
+        self.recovery = Some(now);
+        self.controller().on_congestion(now);
+        true
+    }
+
+    /// Losses of packets sent until `now` are not held against this path: they were sent before anything was known
+    /// of it.
+    pub fn forgive_before(&mut self, now: Instant) {
+        self.recovery = Some(now);
+    }
+
+    fn is_before_recovery(&self, sent: Instant) -> bool {
+        self.recovery.is_some_and(|start| sent <= start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::Rtt;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn rtt() -> RttView {
+        Rtt::new(Duration::from_millis(100)).view(Duration::ZERO)
+    }
+
+    fn acked(bytes: u64, sent: Instant) -> PathFate {
+        PathFate { acked_bytes: bytes, newest_acked_sent: Some(sent), ..PathFate::default() }
+    }
+
+    fn lost(bytes: u64, sent: Instant) -> PathFate {
+        PathFate { lost_bytes: bytes, largest_lost_sent: Some(sent), ..PathFate::default() }
+    }
+
+    fn reno() -> Window {
+        Window::new(Algorithm::NewReno, 1200, None)
+    }
+
+    #[test]
+    fn it_begins_with_ten_datagrams_but_not_with_more_than_14720_bytes_or_two() {
+        assert_eq!(reno().size(), 12_000);
+        assert_eq!(Window::new(Algorithm::Cubic, 1500, None).size(), 14_720);
+        assert_eq!(Window::new(Algorithm::Cubic, 9000, None).size(), 18_000);
+        assert_eq!(Window::new(Algorithm::Cubic, 1200, Some(1)).size(), 2400);
+    }
+
+    #[test]
+    fn there_is_room_until_a_datagram_would_exceed_the_window() {
+        let mut window = reno();
+        window.on_sent(10_800);
+        assert!(window.has_room());
+        window.on_sent(1);
+        assert!(!window.has_room());
+        window.on_sent(100_000);
+        assert_eq!(window.room(), 0);
+    }
+
+    #[test]
+    fn discarded_packets_make_room_without_a_verdict() {
+        let mut window = reno();
+        window.on_sent(12_000);
+        let fate = PathFate { discarded_bytes: 12_000, ..PathFate::default() };
+        assert!(!window.on_fate(at(1), &fate, rtt()));
+        assert_eq!((window.in_flight(), window.size()), (0, 12_000));
+    }
+
+    #[test]
+    fn one_round_trip_has_one_congestion_event() {
+        let mut window = reno();
+        window.on_sent(12_000);
+        assert!(window.on_fate(at(100), &lost(1200, at(10)), rtt()));
+        assert!(!window.on_fate(at(110), &lost(1200, at(100)), rtt()));
+        assert_eq!(window.size(), 6000);
+        assert!(window.on_fate(at(200), &lost(1200, at(101)), rtt()));
+        assert_eq!(window.size(), 3000);
+    }
+
+    #[test]
+    fn what_was_sent_before_a_reduction_does_not_enlarge_the_window() {
+        let mut window = reno();
+        window.on_sent(12_000);
+        window.on_fate(at(100), &lost(1200, at(10)), rtt());
+        window.on_fate(at(110), &acked(1200, at(20)), rtt());
+        assert_eq!(window.size(), 6000);
+        window.on_fate(at(200), &acked(6000, at(101)), rtt());
+        assert_eq!(window.size(), 7200);
+    }
+
+    #[test]
+    fn a_window_that_was_not_used_does_not_grow() {
+        let mut window = reno();
+        window.set_app_limited(true);
+        window.on_fate(at(100), &acked(6000, at(1)), rtt());
+        assert_eq!(window.size(), 12_000);
+        window.set_app_limited(false);
+        window.on_fate(at(100), &acked(6000, at(1)), rtt());
+        assert_eq!(window.size(), 18_000);
+    }
+
+    #[test]
+    fn persistent_congestion_leaves_two_datagrams_and_slow_start() {
+        for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+            let mut window = Window::new(algorithm, 1200, Some(120_000));
+            let fate = PathFate { persistent: true, ..lost(12_000, at(10)) };
+            assert!(window.on_fate(at(100), &fate, rtt()));
+            assert_eq!(window.size(), 2400);
+            window.on_fate(at(200), &acked(2400, at(50)), rtt());
+            assert_eq!(window.size(), 4800);
+        }
+    }
+
+    #[test]
+    fn counts_that_contradict_each_other_saturate() {
+        let mut window = reno();
+        let all = PathFate { acked_bytes: u64::MAX, lost_bytes: u64::MAX, ..acked(u64::MAX, at(5)) };
+        window.on_fate(at(10), &all, rtt());
+        window.on_sent(u64::MAX);
+        window.on_sent(u64::MAX);
+        assert_eq!((window.size(), window.room()), (MAX_WINDOW, 0));
+    }
+
+    #[test]
+    fn an_embedder_may_bring_its_own() {
+        #[derive(Debug)]
+        struct Fixed(u64);
+        impl Controller for Fixed {
+            fn on_ack(&mut self, _: &AckReport) {}
+            fn on_congestion(&mut self, _: Instant) {
+                self.0 /= 3;
+            }
+            fn on_persistent(&mut self) {}
+            fn on_datagram_size(&mut self, _: u16) {}
+            fn window(&self) -> u64 {
+                self.0
+            }
+        }
+        let mut window = Window::with_controller(Box::new(Fixed(30_000)), 1200);
+        assert!(window.on_congestion(at(10), at(5)));
+        assert_eq!(window.size(), 10_000);
+    }
+}

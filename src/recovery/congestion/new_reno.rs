@@ -1,0 +1,117 @@
+//! NewReno as RFC 9002, Section 7 and Appendix B describe it.
+
+use super::{AckReport, Controller, MAX_WINDOW};
+use crate::time::Instant;
+
+/// Halves the window at congestion, and enlarges it by a datagram a round trip.
+#[derive(Debug, Clone)]
+pub struct NewReno {
+    window: u64,
+    /// Below, the window doubles each round trip.
+    slow_start_threshold: u64,
+    /// Acknowledged bytes that have not enlarged the window yet.
+    credit: u64,
+    datagram_size: u64,
+}
+
+impl NewReno {
+    /// Begins in slow start.
+    pub fn new(datagram_size: u16, initial: u64) -> Self {
+        Self {
+            window: initial,
+            slow_start_threshold: u64::MAX,
+            credit: 0,
+            datagram_size: datagram_size.into(),
+        }
+    }
+
+    fn minimum(&self) -> u64 {
+        2 * self.datagram_size
+    }
+}
+
+impl Controller for NewReno {
+    fn on_ack(&mut self, ack: &AckReport) {
+        if ack.app_limited {
+            return;
+        }
+        if self.window < self.slow_start_threshold {
+            self.window = self.window.saturating_add(ack.bytes).min(MAX_WINDOW);
+            return;
+        }
+        // One datagram for each window acknowledged, counted in whole windows (RFC 3465, Section 2.1).
+        self.credit = self.credit.saturating_add(ack.bytes).min(MAX_WINDOW);
+        while self.credit >= self.window && self.window < MAX_WINDOW {
+            self.credit -= self.window;
+            self.window += self.datagram_size;
+        }
+    }
+
+    fn on_congestion(&mut self, _now: Instant) {
+        self.window = (self.window / 2).max(self.minimum());
+        self.slow_start_threshold = self.window;
+        self.credit = 0;
+    }
+
+    fn on_persistent(&mut self) {
+        self.window = self.minimum();
+        self.credit = 0;
+    }
+
+    fn on_datagram_size(&mut self, bytes: u16) {
+        self.datagram_size = bytes.into();
+        self.window = self.window.max(self.minimum());
+    }
+
+    fn window(&self) -> u64 {
+        self.window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn ack(bytes: u64) -> AckReport {
+        AckReport { now: Instant::ZERO, bytes, rtt: Duration::from_millis(100), app_limited: false }
+    }
+
+    #[test]
+    fn slow_start_doubles_a_window_that_is_acknowledged() {
+        let mut reno = NewReno::new(1200, 12_000);
+        reno.on_ack(&ack(12_000));
+        assert_eq!(reno.window(), 24_000);
+    }
+
+    #[test]
+    fn congestion_halves_and_then_a_round_trip_adds_one_datagram() {
+        let mut reno = NewReno::new(1200, 24_000);
+        reno.on_congestion(Instant::ZERO);
+        assert_eq!(reno.window(), 12_000);
+        (0..9).for_each(|_| reno.on_ack(&ack(1200)));
+        assert_eq!(reno.window(), 12_000);
+        reno.on_ack(&ack(1200));
+        assert_eq!(reno.window(), 13_200);
+    }
+
+    #[test]
+    fn two_datagrams_are_always_left() {
+        let mut reno = NewReno::new(1200, 3000);
+        reno.on_congestion(Instant::ZERO);
+        assert_eq!(reno.window(), 2400);
+    }
+
+    #[test]
+    fn after_persistent_congestion_it_starts_slowly_up_to_half_of_what_it_was() {
+        let mut reno = NewReno::new(1200, 24_000);
+        reno.on_congestion(Instant::ZERO);
+        reno.on_persistent();
+        reno.on_ack(&ack(2400));
+        assert_eq!(reno.window(), 4800);
+        reno.on_ack(&ack(7200));
+        reno.on_ack(&ack(1200));
+        assert_eq!(reno.window(), 12_000);
+    }
+}
