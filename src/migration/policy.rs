@@ -1,8 +1,9 @@
 //! Which addresses a server may send its clients to (server-migration rules, 2.11; RFC 9000, Section 21.5).
 //!
-//! With the migration frames a server chooses where a client sends. The client asks its policy before any datagram
-//! goes to an address that the server named or showed; the default keeps a server on the Internet from reaching
-//! into the networks its clients live in. A refusal is never told to the peer, or it would map those networks.
+//! With the migration frames a server chooses where a client sends. The client asks its policy before any
+//! datagram goes to an address that the server named or showed; the default keeps a server on the Internet
+//! from reaching into the networks its clients live in. A refusal is never told to the peer, or it would map
+//! those networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,17 +11,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub trait AddressPolicy: Send + Sync {
     /// Whether a client that reaches its server at `current` may send to `target`.
     ///
-    /// Asked once for each candidate, before the first datagram. An address it refuses counts as never announced;
-    /// the connection goes on.
+    /// Asked once for each candidate, before the first datagram. An address it refuses counts as never
+    /// announced; the connection goes on.
     fn permits(&self, current: SocketAddr, target: SocketAddr) -> bool;
 }
 
-/// Permits what a host can have for its own and what lies in no narrower scope than the server address in use.
+/// Permits what a host can have for its own, in no narrower scope than the server address in use.
 ///
-/// Scopes widen from loopback over link-local and private (RFC 1918, 100.64/10, unique-local) to global. Refused
-/// whatever the address in use: port 0, unspecified, multicast, broadcast, reserved and documentation addresses.
-/// An IPv6 address that stands for an IPv4 address (IPv4-mapped, NAT64, 6to4) is judged as that one. A server in
-/// use at an address that is itself of no scope counts as global.
+/// Scopes widen from loopback over link-local and private (RFC 1918, 100.64/10, unique-local) to global.
+/// Refused whatever the address in use: port 0, unspecified, multicast, broadcast, reserved and documentation
+/// addresses. An IPv6 address that stands for an IPv4 address (IPv4-mapped, NAT64, 6to4) is judged as that
+/// one. A server in use at an address that is itself of no scope counts as global.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultPolicy;
 
@@ -51,7 +52,7 @@ impl Scope {
 
     fn of_v4(ip: Ipv4Addr) -> Option<Self> {
         match ip.octets() {
-            // This network; documentation (RFC 5737); multicast; reserved, with the broadcast address as its last.
+            // This network; documentation (RFC 5737); multicast; reserved, and broadcast.
             [0, ..] | [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [224..=255, ..] => None,
             [127, ..] => Some(Self::Loopback),
             [169, 254, ..] => Some(Self::LinkLocal),
@@ -219,7 +220,7 @@ mod tests {
     }
 
     proptest! {
-        /// A policy that answered differently for the two spellings of one address would be a way round itself.
+        /// If the two spellings of one address were judged differently, one would be the way in.
         #[test]
         fn an_ipv4_address_and_its_mapped_form_are_permitted_alike(
             current: Ipv4Addr, target: Ipv4Addr, port: u16,

@@ -1,8 +1,8 @@
-//! Many connections, one move: how a whole server is made ready, moves, and settles (server-migration rules, 4).
+//! Many connections, one move: how a server is made ready, moves, and settles (server-migration rules, 4).
 //!
-//! The endpoint drives [`Relocation`]: it checks a plan against its connections, tells the machine what was asked and
-//! what each connection reports, and carries out the actions in their order. The machine knows connections by their
-//! handles only, and never asks for the time.
+//! The endpoint drives [`Relocation`]: it checks a plan against its connections, tells the machine what was
+//! asked and what each connection reports, and carries out the actions in their order. The machine knows
+//! connections by their handles only, and never asks for the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::varint::VarInt;
 mod plan;
 mod spread;
 
-/// The longest gap between two calls that counts against the migration deadline in full: what lies beyond, the server
-/// may have spent frozen.
+/// The longest gap between two calls that counts against the migration deadline in full: what lies beyond,
+/// the server may have spent frozen.
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// Where the relocation of an endpoint stands.
@@ -47,16 +47,7 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A plan was asked for and is found possible.
-    Plan {
-        /// What each connection that is to move is to do.
-        orders: BTreeMap<ConnectionHandle, MoveOrder>,
-        /// The connections that are closed: in the handshake, not named, or unfit and not kept.
-        leaving: BTreeSet<ConnectionHandle>,
-        /// The plan's settings.
-        terms: Terms,
-        /// How long a connection stays ready without a move.
-        migration_deadline: Duration,
-    },
+    Plan(CheckedPlan),
     /// The plan was called off.
     Cancel,
     /// The server runs at its new address.
@@ -70,6 +61,19 @@ pub enum Input {
     Connection(ConnectionHandle, Report),
     /// The time that [`Relocation::deadline`] named has come.
     Deadline,
+}
+
+/// A plan as it concerns the connections that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedPlan {
+    /// What each connection that is to move is to do.
+    pub orders: BTreeMap<ConnectionHandle, MoveOrder>,
+    /// The connections that are closed: in the handshake, not named, or unfit and not kept.
+    pub leaving: BTreeSet<ConnectionHandle>,
+    /// The plan's settings.
+    pub terms: Terms,
+    /// How long a connection stays ready without a move.
+    pub migration_deadline: Duration,
 }
 
 /// What a connection reports of its move.
@@ -114,8 +118,8 @@ impl IntoIterator for Actions {
 /// What the relocation of an endpoint tells its embedder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelocationEvent {
-    /// No connection is left to wait for: the server may be moved. Comes once for each plan, unless the server moves
-    /// or the plan is cancelled first.
+    /// No connection is left to wait for: the server may be moved. Comes once for each plan, unless the
+    /// server moves or the plan is cancelled first.
     Ready {
         /// Connections that can be moved.
         prepared: usize,
@@ -136,11 +140,11 @@ impl Relocation {
     ///
     /// # Errors
     ///
-    /// [`RelocationError::Busy`] for a plan while another is pending, [`RelocationError::NotPrepared`] for a cancel
-    /// while none is; then nothing changes. Other inputs are never refused.
+    /// [`RelocationError::Busy`] for a plan while another is pending, [`RelocationError::NotPrepared`] for a
+    /// cancel while none is; then nothing changes. Other inputs are never refused.
     pub fn step(&mut self, now: Instant, input: Input) -> Result<Actions, RelocationError> {
         let pending = !self.admits();
-        if pending && matches!(input, Input::Plan { .. }) {
+        if pending && matches!(input, Input::Plan(_)) {
             return Err(RelocationError::Busy);
         }
         if !pending && matches!(input, Input::Cancel) {
@@ -156,19 +160,20 @@ impl Relocation {
         matches!(self.phase, Phase::Steady | Phase::Settling(_))
     }
 
-    /// Whether an Initial that is not admitted is answered with CONNECTION_REFUSED; otherwise it is dropped silently.
+    /// Whether an Initial that is not admitted is answered with CONNECTION_REFUSED instead of silence.
     pub fn refuses(&self) -> bool {
         self.terms().is_some_and(|terms| terms.refuse_initials)
     }
 
-    /// Whether a stateless reset may be sent for an unknown connection ID. From readiness until all is settled the
-    /// other place may know it.
+    /// Whether a stateless reset may be sent for an unknown connection ID. From readiness until all is
+    /// settled the other place may know it.
     pub fn permits_resets(&self) -> bool {
         matches!(self.phase, Phase::Steady | Phase::Preparing(_))
     }
 
-    /// Whether the move is awaited: [`RelocationEvent::Ready`] was emitted, and neither a move nor a cancel nor the
-    /// migration deadline came since. That long the plan's connections are spared by their idle timers.
+    /// Whether the move is awaited: [`RelocationEvent::Ready`] was emitted, and neither a move nor a cancel
+    /// nor the migration deadline came since. That long the plan's connections are spared by their idle
+    /// timers.
     pub fn is_prepared(&self) -> bool {
         matches!(self.phase, Phase::Ready(_))
     }
@@ -204,12 +209,11 @@ impl Relocation {
 impl Phase {
     fn step(self, now: Instant, input: Input, actions: &mut Actions) -> Self {
         match (self, input) {
-            (before, Input::Plan { orders, leaving, terms, migration_deadline }) => {
+            (before, Input::Plan(plan)) => {
                 if let Self::Settling(settling) = before {
                     settling.give_up(actions);
                 }
-                let preparing = Preparing::begin(now, &orders, leaving, terms, migration_deadline, actions);
-                preparing.proceed(now, actions)
+                Preparing::begin(now, plan, actions).proceed(now, actions)
             }
             (before, Input::Relocated { participants, bystanders }) => {
                 let mut settling = match before {
@@ -270,22 +274,19 @@ struct Preparing {
 }
 
 impl Preparing {
-    fn begin(
-        now: Instant,
-        orders: &BTreeMap<ConnectionHandle, MoveOrder>,
-        leaving: BTreeSet<ConnectionHandle>,
-        terms: Terms,
-        migration_deadline: Duration,
-        actions: &mut Actions,
-    ) -> Self {
-        let until = terms.deadline.map(|after| now + after);
-        let waiting = orders.keys().copied().collect();
-        let mut preparing =
-            Self { terms, until, migration_deadline, waiting, prepared: BTreeSet::new(), closed: 0 };
-        for handle in leaving.into_iter().filter(|handle| !orders.contains_key(handle)) {
+    fn begin(now: Instant, plan: CheckedPlan, actions: &mut Actions) -> Self {
+        let mut preparing = Self {
+            until: plan.terms.deadline.map(|after| now + after),
+            terms: plan.terms,
+            migration_deadline: plan.migration_deadline,
+            waiting: plan.orders.keys().copied().collect(),
+            prepared: BTreeSet::new(),
+            closed: 0,
+        };
+        for handle in plan.leaving.into_iter().filter(|handle| !plan.orders.contains_key(handle)) {
             preparing.close(handle, actions);
         }
-        actions.0.extend(orders.iter().map(|(handle, order)| Action::Prepare(*handle, *order)));
+        actions.0.extend(plan.orders.into_iter().map(|(handle, order)| Action::Prepare(handle, order)));
         preparing
     }
 
@@ -303,7 +304,7 @@ impl Preparing {
             }
             Report::Closed if was_waiting || was_prepared => self.closed += 1,
             Report::Failed if was_waiting && !self.terms.keep_unfit => self.close(handle, actions),
-            // Unfit and kept, or fit and failed since, or moved by itself: it has no part in the plan any more.
+            // Unfit and kept, or fit and failed since, or moved by itself: it has left the plan.
             Report::Ready | Report::Closed | Report::Failed | Report::Done => {}
         }
     }
@@ -350,7 +351,7 @@ impl Ready {
     }
 }
 
-/// The migration deadline as a server sees it that may be frozen while it counts: in time attended, not passed.
+/// The migration deadline of a server that may be frozen meanwhile: in time attended, not in time passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Patience {
     left: Duration,
@@ -376,13 +377,15 @@ struct Settling {
     /// Connections that were left as they are and have not ended.
     bystanders: BTreeSet<ConnectionHandle>,
     moved: BTreeSet<ConnectionHandle>,
-    lost: usize,
+    /// Connections that failed, and may live, or ended.
+    lost: BTreeSet<ConnectionHandle>,
 }
 
 impl Settling {
     /// Takes in a move; if it is not the first, one account is given of both.
     fn join(&mut self, participants: BTreeSet<ConnectionHandle>, bystanders: BTreeSet<ConnectionHandle>) {
         self.moved.retain(|handle| !participants.contains(handle));
+        self.lost.retain(|handle| !participants.contains(handle));
         self.waiting.extend(participants);
         self.bystanders.extend(bystanders);
     }
@@ -412,7 +415,7 @@ impl Settling {
         self.waiting.remove(&handle);
         self.bystanders.remove(&handle);
         self.moved.remove(&handle);
-        self.lost += 1;
+        self.lost.insert(handle);
     }
 
     fn proceed(self, actions: &mut Actions) -> Phase {
@@ -425,7 +428,7 @@ impl Settling {
 
     /// Closes the account: who has not followed by now is lost.
     fn give_up(self, actions: &mut Actions) {
-        let lost = self.lost + self.waiting.len();
+        let lost = self.lost.len() + self.waiting.len();
         actions.0.push(Action::Emit(RelocationEvent::Settled { moved: self.moved.len(), lost }));
     }
 }

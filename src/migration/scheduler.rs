@@ -1,8 +1,8 @@
 //! In which order a client asks the addresses of its pool (reference, Section 7).
 //!
-//! The strategy's machine drives a scheduler in rounds: it calls `next` until `None`, sends a seek to each address it
-//! was given, and begins the next round when it is due. Schedulers know nothing of time or paths, and keep no bound:
-//! the machine inserts no more members than its limit.
+//! The strategy's machine drives a scheduler in rounds: it calls `next` until `None`, sends a seek to each
+//! address it was given, and begins the next round when it is due. Schedulers know nothing of time or paths,
+//! and keep no bound: the machine inserts no more members than its limit.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ pub trait AddressScheduler: Send {
     /// Whether a member has this endpoint, whether or not a round has asked it yet.
     fn contains(&self, address: SocketAddr) -> bool;
 
-    /// Says where the server is now; `None` if that is not known. A round under way may leave it to the next one.
+    /// Says where the server is now; `None`: not known. A round under way may leave it to the next one.
     fn set_current(&mut self, current: Option<MigrationTarget>);
 
     /// Where the server is, as far as the scheduler has taken it up.
     fn current(&self) -> Option<MigrationTarget>;
 
-    /// The next address of the round. `None` ends the round, at once when there is nothing to try beside the current
-    /// address; the call after that begins another.
+    /// The next address of the round. `None` ends the round, at once when there is nothing to try beside the
+    /// current address; the call after that begins another.
     fn next(&mut self) -> Option<MigrationTarget>;
 
     /// Ends the round under way, if there is one; the next call of `next` begins another.
@@ -36,8 +36,8 @@ pub trait AddressScheduler: Send {
 
 /// The default: the current address first, then the members in ascending order.
 ///
-/// A round keeps to what was known when it began: members inserted during a round and a current address set during it
-/// count from the next one. A member at the current address is not asked a second time.
+/// A round keeps to what was known when it began: members inserted during a round and a current address set
+/// during it count from the next one. A member at the current address is not asked a second time.
 #[derive(Debug, Default)]
 pub struct Cycle {
     pool: BTreeSet<MigrationTarget>,
@@ -110,8 +110,8 @@ impl AddressScheduler for Cycle {
     }
 }
 
-/// Whether the two name one place. A member of two families is at the current address, which usually has one, though
-/// the two values differ.
+/// Whether the two name one place. A member of two families is at the current address, which usually has one,
+/// though the two values differ.
 fn shares_endpoint(member: &MigrationTarget, current: &MigrationTarget) -> bool {
     let v4 = current.v4().map(SocketAddr::V4);
     let v6 = current.v6().map(SocketAddr::V6);

@@ -27,8 +27,8 @@ pub enum MoveOrder {
 
 /// How an endpoint prepares to move with all its connections.
 ///
-/// Connections that the plan does not name, that are still in the handshake, or that cannot follow their order are
-/// closed. From then until the move or a cancel no handshake is begun.
+/// Connections that the plan does not name, that are still in the handshake, or that cannot follow their
+/// order are closed. From then until the move or a cancel no handshake is begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelocationPlan {
     orders: Orders,
@@ -82,7 +82,7 @@ impl RelocationPlan {
         Self { orders: Orders::PerConnection(orders.into_iter().collect()), terms: Terms::default() }
     }
 
-    /// Closes connections that are not ready this long after the plan was made. By default all are waited for.
+    /// Closes connections that are not ready this long after the plan was made. Default: waits for all.
     #[must_use]
     pub fn deadline(mut self, after: Duration) -> Self {
         self.terms.deadline = Some(after);
@@ -104,8 +104,8 @@ impl RelocationPlan {
         self
     }
 
-    /// Answers Initials with CONNECTION_REFUSED while the plan is pending. By default they are dropped silently, and
-    /// a client that sends them again after the move is admitted.
+    /// Answers Initials with CONNECTION_REFUSED while the plan is pending. By default they are dropped
+    /// silently, and a client that sends them again after the move is admitted.
     #[must_use]
     pub fn refuse_initials(mut self) -> Self {
         self.terms.refuse_initials = true;

@@ -8,8 +8,8 @@ const MICROS_PER_SECOND: u64 = 1_000_000;
 
 /// When each connection of a large endpoint announces itself after the move.
 ///
-/// A hundredth of a second's worth goes at once, the rest evenly spaced behind it. Each time is computed from the
-/// first, so that rounding does not add up.
+/// A hundredth of a second's worth goes at once, the rest evenly spaced behind it. Each time is computed from
+/// the first, so that rounding does not add up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spread {
     start: Instant,
