@@ -26,6 +26,8 @@ pub struct Client {
 pub enum State {
     /// The handshake is under way.
     Connecting,
+    /// The handshake is complete, and nothing was asked for yet.
+    Connected,
     /// The answer comes in on this stream.
     Receiving(StreamId),
     /// The stream ended, and its hash was this.
@@ -74,7 +76,9 @@ impl Download {
         match event {
             ConnectionEvent::Connected { .. } => {
                 self.handshakes += 1;
-                self.ask(endpoint);
+                if self.state == State::Connecting {
+                    self.state = State::Connected;
+                }
             }
             ConnectionEvent::Stream(_) => self.read(now, endpoint),
             ConnectionEvent::Migration(MigrationEvent::Failed { strategy, reason }) => {
@@ -85,7 +89,8 @@ impl Download {
         }
     }
 
-    fn ask(&mut self, endpoint: &mut Endpoint) {
+    /// Asks for the bytes, once connected.
+    pub fn ask(&mut self, endpoint: &mut Endpoint) {
         let Some(connection) = endpoint.connection_mut(self.handle) else { return };
         let Some(id) = connection.open(Dir::Bi) else { return self.give_up("the server permits no stream") };
         let request = exchange::request(self.want);
@@ -129,7 +134,7 @@ impl Download {
 
     fn on_closed(&mut self, reason: &CloseReason) {
         match self.state {
-            State::Connecting | State::Receiving(_) => self.give_up(&reason.to_string()),
+            State::Connecting | State::Connected | State::Receiving(_) => self.give_up(&reason.to_string()),
             State::Ended(_) | State::Broken(_) => {}
         }
     }

@@ -142,11 +142,23 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Tells the server to prepare when it is time, and moves it when it is ready.
+    /// Lets the downloads begin, tells the server to prepare half way, and moves it when it is ready.
     fn steer(&mut self) -> Result<(), Failure> {
         let now = self.driver.now();
+        // All at once, or handshakes of others would be what the first clients wait for.
+        if self.downloads().all(|download| download.state == State::Connected) {
+            for Client { endpoint, wake, download } in &mut self.clients {
+                download.ask(endpoint);
+                *wake = Some(now);
+            }
+            self.alive = now;
+            return Ok(());
+        }
+        // A connection whose handshake the server has not completed would be closed instead of moved.
+        let is_half_time =
+            self.received() >= self.whole() / 2 && self.server.desk.handshakes >= self.clients.len();
         let Server { endpoint, wake, desk } = &mut self.server;
-        if self.moments.notice.is_none() && is_half_time(&self.clients, self.plan.size) {
+        if self.moments.notice.is_none() && is_half_time {
             let order = self.variant.order(target(self.to));
             endpoint
                 .prepare_relocation(now, RelocationPlan::uniform(order))
@@ -200,8 +212,7 @@ impl<'a> Trial<'a> {
         };
         let complaints = self.downloads().filter_map(|download| download.complaint.as_deref());
         let complaints: String = complaints.map(|what| format!("; a migration failed, {what}")).collect();
-        let (received, clients) = (self.received(), self.clients.len());
-        let whole = self.plan.size * clients as u64;
+        let (received, whole, clients) = (self.received(), self.whole(), self.clients.len());
         format!(
             "{ended} of {clients} downloads are complete ({received} of {whole} bytes); {stage}{complaints}"
         )
@@ -252,16 +263,14 @@ impl<'a> Trial<'a> {
         self.clients.iter().map(|client| &client.download)
     }
 
+    /// Bytes that all clients together are to get.
+    fn whole(&self) -> u64 {
+        self.plan.size * self.clients.len() as u64
+    }
+
     fn received(&self) -> u64 {
         self.downloads().map(|download| download.received).sum()
     }
-}
-
-/// Whether half of all bytes have arrived, and every client has some: the server would close those it does not know.
-fn is_half_time(clients: &[Client], size: u64) -> bool {
-    let received: u64 = clients.iter().map(|client| client.download.received).sum();
-    received >= (size * clients.len() as u64).div_ceil(2)
-        && clients.iter().all(|client| client.download.received > 0)
 }
 
 /// Finds a free port wherever port 0 stands.
