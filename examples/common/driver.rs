@@ -22,13 +22,14 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smallvec::SmallVec;
 
-/// Trains taken from a socket by one system call, at most.
-const TRAINS: usize = if BATCH_SIZE < 8 { BATCH_SIZE } else { 8 };
+/// Trains taken from a socket by one system call, at most: 32 where the kernel can give several.
+const TRAINS: usize = BATCH_SIZE;
 /// Room for one received train: a UDP datagram is never longer, nor is what GRO makes of several.
 const TRAIN_ROOM: usize = 1 << 16;
 /// The longest train that is sent: what fits into one IPv4 packet of 65 535 bytes, which GSO is not allowed to exceed.
 const TRAIN_LIMIT: usize = 65_507;
-/// Trains that one endpoint may send before the others are heard again.
+/// Trains that one endpoint may send before the others are heard again. Fewer than are taken in at a time, since each
+/// is acknowledged: a queue of acknowledgements that only grows would be a round trip that only grows.
 const TRAINS_A_TURN: usize = 16;
 /// Bytes the kernel is asked to keep for us, each way; it may grant less.
 const KERNEL_BUFFER: usize = 4 << 20;

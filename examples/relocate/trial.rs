@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peregrine::{
     ClientConfig, Endpoint, EndpointConfig, FourTuple, Instant, MigrationTarget, RelocationPlan,
-    ServerConfig, SocketKey, SystemRng, VarInt,
+    ServerConfig, SocketKey, SystemRng, TransportConfig, VarInt,
 };
 
 use crate::certificates::{Certificates, SERVER_NAME};
@@ -23,6 +23,11 @@ use crate::variant::{Variant, target};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The server's socket is opened first; the clients' follow in their order.
 const SERVER: SocketKey = SocketKey(0);
+
+/// Bytes the server writes ahead for one client; hundreds of clients are to fit into memory.
+const SEND_BUFFER: u64 = 1 << 20;
+/// Datagrams the server sends by one system call, at most.
+const BURST: usize = 32;
 
 /// Everything that takes part in one run.
 pub struct Trial<'a> {
@@ -57,7 +62,13 @@ impl<'a> Trial<'a> {
         let places = reserve(&plan.to)?;
         let targets: Vec<MigrationTarget> = places.iter().copied().map(target).collect();
 
+        let transport = TransportConfig::builder()
+            .send_buffer(SEND_BUFFER)
+            .burst(BURST)
+            .build()
+            .map_err(|error| Failure::Library("set the transport", error.into()))?;
         let config = ServerConfig::new(Arc::clone(&certificates.server))
+            .transport(Arc::new(transport))
             .migration(variant.server(&targets))
             .map_err(|error| Failure::Library("permit migration", error.into()))?;
         let server = Server {
