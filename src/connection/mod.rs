@@ -32,9 +32,8 @@ use crate::error::{CloseReason, ConnectError, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
-use crate::migration::Migration;
 use crate::negotiation::Agreement;
-use crate::net::FourTuple;
+use crate::net::{FourTuple, Local, Transmit};
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
@@ -325,6 +324,11 @@ impl Connection {
         self.paths.home().tuple.remote
     }
 
+    /// Our own end of the path in use.
+    pub fn local(&self) -> Local {
+        self.paths.home().tuple.local
+    }
+
     /// Which side we are.
     pub fn side(&self) -> Side {
         match self.role {
@@ -378,6 +382,25 @@ impl Connection {
             return Some(event);
         }
         self.streams.poll_event().map(ConnectionEvent::Stream)
+    }
+
+    /// Whether it is neither closing nor closed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.is_open()
+    }
+
+    /// Answers a client's first packet with CONNECTION_REFUSED; the connection is of no more use then.
+    pub(crate) fn refuse(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        let refused = TransportError {
+            code: crate::error::Code::CONNECTION_REFUSED,
+            frame: 0,
+            reason: "no connections are admitted now",
+        };
+        self.fail(now, refused);
+        match self.poll_transmit(now, out) {
+            Polled::Transmit(transmit) => Some(transmit),
+            Polled::TooSmall | Polled::Nothing => None,
+        }
     }
 
     /// Whether it has said CONNECTION_CLOSE, or is about to.

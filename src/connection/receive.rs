@@ -222,9 +222,11 @@ impl Connection {
             return;
         }
         came.credited = true;
+        // Where we are is learned from what reaches us, but not from what was sent to where we were.
+        let learns = !self.steering.was_at(came.path.local);
         if let Some(path) = self.paths.get_mut(path) {
             path.on_received(came.len);
-            if path.tuple.local.ip.is_none() {
+            if learns && path.tuple.local.ip.is_none() {
                 path.tuple.local = came.path.local;
             }
         }

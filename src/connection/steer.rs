@@ -75,6 +75,11 @@ impl Steering {
         }
     }
 
+    /// Whether a server left this place at its last switch.
+    pub(super) fn was_at(&self, local: Local) -> bool {
+        self.switch.is_some_and(|(_, former)| former.ip.is_some() && former == local)
+    }
+
     /// Longest wait between probes.
     pub(super) fn pto_cap(&self) -> Option<Duration> {
         let hurries = match &self.migration {

@@ -17,11 +17,11 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::cid;
-use crate::config::{ClientConfig, EndpointConfig, ServerConfig};
+use crate::config::{ClientConfig, EndpointConfig, MIN_DATAGRAM};
 use crate::connection::{Connection, Note, Polled, VERSION};
 use crate::crypto::ResetKey;
 use crate::error::ConnectError;
-use crate::event::{ConnectionEvent, Event, Output, TimerKind};
+use crate::event::{Event, Output};
 use crate::id::{ConnectionHandle, ConnectionId};
 use crate::net::{Arrival, Ecn, FourTuple, Transmit};
 use crate::packet::{Invariant, peek, reset, version_negotiation};
@@ -170,7 +170,13 @@ impl Endpoint {
         scid: ConnectionId,
         datagram: &mut [u8],
     ) {
-        let Some(config) = self.server_config() else { return self.stats.drop(DropReason::NotAdmitted) };
+        let Some(config) = self.config.server.clone() else {
+            return self.stats.drop(DropReason::NotAdmitted);
+        };
+        let admitted = self.relocating.admits() && self.slots.len() < self.config.max_connections;
+        if !admitted && !(self.relocating.refuses() && self.may_answer(now)) {
+            return self.stats.drop(DropReason::NotAdmitted);
+        }
         let own = self.fresh_id();
         let (rng, key) = (self.rng.fork(), self.reset_key.clone());
         let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, key);
@@ -179,13 +185,21 @@ impl Endpoint {
         if connection.stats().packets_received == 0 && !connection.is_closing() {
             return self.stats.drop(DropReason::Undecryptable);
         }
-        self.admit(connection);
+        if admitted {
+            self.admit(connection);
+        } else {
+            self.stats.drop(DropReason::NotAdmitted);
+            self.refuse(now, connection);
+        }
     }
 
-    /// The server's configuration, if a new connection is admitted now.
-    fn server_config(&self) -> Option<Arc<ServerConfig>> {
-        let full = self.slots.len() >= self.config.max_connections;
-        if full || !self.relocating.admits() { None } else { self.config.server.clone() }
+    /// Tells a client that it is not admitted, and keeps nothing of it.
+    fn refuse(&mut self, now: Instant, mut connection: Connection) {
+        let mut bytes = vec![0; usize::from(MIN_DATAGRAM)];
+        if let Some(transmit) = connection.refuse(now, &mut bytes) {
+            bytes.truncate(transmit.len);
+            self.answers.push_back(Answer { path: transmit.path, bytes });
+        }
     }
 
     fn admit(&mut self, connection: Connection) -> ConnectionHandle {
@@ -260,10 +274,10 @@ impl Endpoint {
             return Output::Transmit(transmit);
         }
         loop {
-            if let Some(event) = self.poll_relocation(now) {
-                return Output::Event(Event::Relocation(event));
-            }
             let Some(handle) = self.agenda.front() else {
+                if let Some(event) = self.poll_relocation() {
+                    return Output::Event(Event::Relocation(event));
+                }
                 return Output::Idle {
                     wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
                 };
@@ -302,7 +316,7 @@ impl Endpoint {
             }
             Polled::TooSmall => Some(Output::TooSmall),
             Polled::Nothing if connection.is_drained() => {
-                self.bury(now, handle);
+                self.bury(handle);
                 None
             }
             Polled::Nothing => {
@@ -319,12 +333,11 @@ impl Endpoint {
     }
 
     /// A connection is over: its names go, then itself.
-    fn bury(&mut self, now: Instant, handle: ConnectionHandle) {
+    fn bury(&mut self, handle: ConnectionHandle) {
         self.agenda.forget(handle);
         if let Some(slot) = self.slots.try_remove(handle.slot as usize) {
             slot.connection.names().for_each(|note| self.spend_note(handle, note));
         }
-        self.relocation_lost(now, handle);
     }
 
     fn spend_notes(&mut self, handle: ConnectionHandle) {
@@ -371,9 +384,4 @@ impl Endpoint {
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
-}
-
-/// Whether an event ends its connection.
-fn ends(event: &ConnectionEvent) -> bool {
-    matches!(event, ConnectionEvent::Closed(_))
 }

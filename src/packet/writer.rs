@@ -426,7 +426,8 @@ mod tests {
         datagram.pad_to(1200);
         assert_eq!(datagram.drafts()[0], first);
         assert_eq!((datagram.drafts()[1].end, datagram.drafts()[1].in_flight), (1200 - TAG_LEN, true));
-        let len = datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee]))).len;
+        let len =
+            datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee]))).len;
         assert_eq!(len, 1200);
     }
 
