@@ -1,6 +1,7 @@
 //! The server: answers requests, and notes how its relocation goes.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use peregrine::{
     ConnectionEvent, ConnectionHandle, Dir, Endpoint, Event, Instant, RelocationEvent, StreamEvent, StreamId,
@@ -108,7 +109,9 @@ impl Desk {
                 true
             }
             Exchange::Answering(answer) => answer.write(stream).unwrap_or_else(|error| {
-                self.complaint = Some(error.to_string());
+                let is_short = error.kind() == ErrorKind::UnexpectedEof;
+                self.complaint =
+                    Some(if is_short { "it is shorter than it was".to_owned() } else { error.to_string() });
                 true
             }),
         };
