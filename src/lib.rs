@@ -14,6 +14,9 @@ mod error;
 mod event;
 mod frame;
 mod id;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod migration;
 mod negotiation;
 mod net;

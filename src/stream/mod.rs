@@ -27,12 +27,9 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub use assembler::{Assembler, TooManyGaps};
-pub use blocks::Blocks;
 pub use event::StreamEvent;
 pub use recv::RecvStream;
 pub use send::SendStream;
-pub use send_buffer::SendBuffer;
 
 use crate::id::{Dir, Side, StreamId};
 use event::Events;
@@ -287,9 +284,6 @@ impl Streams {
         stream.listed &= !list;
         if stream.is_over && stream.listed == 0 {
             self.slots.remove(slot as usize);
-            if self.slots.is_empty() {
-                self.shared.blocks.trim();
-            }
         }
     }
 }
