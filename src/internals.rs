@@ -13,4 +13,4 @@ pub use crate::packet::*;
 pub use crate::params::{ClientParams, Common, ServerParams};
 pub use crate::range_set::RangeSet;
 pub use crate::recovery::{Fates, Recovery, Rtt, RttView, Sent};
-pub use crate::stream::{Assembler, Blocks, SendBuffer};
+pub use crate::stream::{assembler::Assembler, blocks::Blocks, send_buffer::SendBuffer};
