@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::blocks::SMALL;
 use super::*;
 
 fn read_all(assembler: &mut Assembler, blocks: &mut Blocks) -> Vec<u8> {
