@@ -1,10 +1,295 @@
 //! Streams and flow control (RFC 9000, Sections 2 to 4).
+//!
+//! [`Streams`] holds the streams of one connection and what they share. Frames come in through `inbound`, go out
+//! through `outbound`; the application writes and reads through [`SendStream`] and [`RecvStream`] and is told by
+//! [`StreamEvent`]s. Nothing exists for a stream before its first frame or its acceptance, nor after both halves are
+//! over.
 
 mod assembler;
 mod blocks;
+mod event;
 mod fifo;
+mod flow;
+mod inbound;
+mod outbound;
+mod ready;
+mod recv;
+mod send;
 mod send_buffer;
+mod shared;
+#[expect(clippy::module_inception, reason = "the noun of this part")]
+mod stream;
+mod table;
+#[cfg(test)]
+mod tests;
 
-pub use assembler::{Assembler, TooManyGaps};
-pub use blocks::Blocks;
-pub use send_buffer::SendBuffer;
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+pub use event::StreamEvent;
+pub use recv::RecvStream;
+pub use send::SendStream;
+
+use crate::id::{Dir, Side, StreamId};
+use event::Events;
+use flow::{Credit, Quota};
+use ready::Ready;
+use recv::RecvHalf;
+use send::SendHalf;
+use shared::Shared;
+use stream::{CONTROL, DATA, EVENTS, READABLE, RESET, Stream};
+use table::{Entry, Table};
+
+/// What we permit the peer, as our transport parameters say, and ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// How many bidirectional streams the peer may have open at a time.
+    pub max_bidi: u64,
+    /// How many unidirectional streams the peer may have open at a time.
+    pub max_uni: u64,
+    /// How many received bytes may wait on all streams together.
+    pub receive_window: u64,
+    /// How many received bytes may wait on one stream.
+    pub stream_receive_window: u64,
+    /// How many written bytes are kept until they are acknowledged, on all streams together.
+    pub send_buffer: u64,
+}
+
+/// What the peer permits us at first, as its transport parameters say (RFC 9000, Section 18.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerLimits {
+    /// Bytes on all streams together.
+    pub max_data: u64,
+    /// Bytes on a bidirectional stream that the peer opened.
+    pub max_stream_data_bidi_local: u64,
+    /// Bytes on a bidirectional stream that we opened.
+    pub max_stream_data_bidi_remote: u64,
+    /// Bytes on a unidirectional stream.
+    pub max_stream_data_uni: u64,
+    /// How many bidirectional streams we may open.
+    pub max_streams_bidi: u64,
+    /// How many unidirectional streams we may open.
+    pub max_streams_uni: u64,
+}
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub struct Streams {
+    side: Side,
+    slots: Slab<Stream>,
+    /// By the two low bits of the stream's number.
+    tables: [Table; 4],
+    shared: Shared,
+    /// Streams with data to send, each at most once.
+    ready: Ready,
+    /// Streams with control frames to say, each at most once.
+    control: VecDeque<u32>,
+    events: Events,
+    /// By direction: streams that we may open.
+    credits: [Credit; 2],
+    /// By direction: streams that the peer may open.
+    quotas: [Quota; 2],
+    /// By direction: index of the next of the peer's streams that the application accepts.
+    accepted: [u64; 2],
+    /// How many receiving halves are not fully received.
+    receiving: usize,
+    stream_receive_window: u64,
+    peer: PeerLimits,
+}
+
+impl Streams {
+    /// No stream yet, and no credit before the peer's parameters.
+    pub fn new(side: Side, limits: StreamLimits) -> Self {
+        Self {
+            side,
+            slots: Slab::new(),
+            tables: Default::default(),
+            shared: Shared::new(limits.receive_window, limits.send_buffer),
+            ready: Ready::default(),
+            control: VecDeque::new(),
+            events: Events::default(),
+            credits: Default::default(),
+            quotas: [Quota::new(limits.max_bidi), Quota::new(limits.max_uni)],
+            accepted: [0; 2],
+            receiving: 0,
+            stream_receive_window: limits.stream_receive_window,
+            peer: PeerLimits::default(),
+        }
+    }
+
+    /// Takes the peer's first limits; before any stream.
+    pub fn on_peer_params(&mut self, limits: PeerLimits) {
+        self.peer = limits;
+        self.shared.credit.raise(limits.max_data);
+        self.raise_streams(Dir::Bi, limits.max_streams_bidi);
+        self.raise_streams(Dir::Uni, limits.max_streams_uni);
+    }
+
+    fn raise_streams(&mut self, dir: Dir, limit: u64) {
+        if self.credits[dir as usize].raise(limit) {
+            self.events.available[dir as usize] = true;
+        }
+    }
+
+    /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`]).
+    pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        let credit = &mut self.credits[dir as usize];
+        if credit.room() == 0 {
+            credit.want();
+            return None;
+        }
+        let id = StreamId::new(self.side, dir, credit.used());
+        credit.spend(1);
+        self.create(id);
+        Some(id)
+    }
+
+    /// Takes the next stream that the peer opened, in order; `None` if there is none.
+    pub fn accept(&mut self, dir: Dir) -> Option<StreamId> {
+        if !self.has_acceptable(dir) {
+            return None;
+        }
+        let id = StreamId::new(self.side.other(), dir, self.accepted[dir as usize]);
+        self.accepted[dir as usize] += 1;
+        let slot = match self.table(id).get(id.index()) {
+            Entry::Live(slot) => slot,
+            Entry::Untouched | Entry::Closed | Entry::Unopened => self.create(id),
+        };
+        let stream = self.slots.get_mut(slot as usize)?;
+        stream.is_accepted = true;
+        let is_readable = stream.recv.as_ref().is_some_and(RecvHalf::is_readable);
+        let events = stream.events | if is_readable { READABLE } else { 0 };
+        if events != 0 {
+            self.tell(slot, events);
+        }
+        Some(id)
+    }
+
+    fn has_acceptable(&self, dir: Dir) -> bool {
+        let first = StreamId::new(self.side.other(), dir, 0);
+        self.accepted[dir as usize] < self.table(first).next()
+    }
+
+    /// The sending half of a stream; `None` if it is unknown, over, or not ours to send on.
+    pub fn send(&mut self, id: StreamId) -> Option<SendStream<'_>> {
+        let slot = self.table(id).slot(id.index())?;
+        self.send_half(slot)?;
+        Some(SendStream { streams: self, slot, id })
+    }
+
+    /// The receiving half of a stream; `None` if it is unknown, over, or not ours to receive on.
+    pub fn recv(&mut self, id: StreamId) -> Option<RecvStream<'_>> {
+        let slot = self.table(id).slot(id.index())?;
+        self.recv_half(slot)?;
+        Some(RecvStream { streams: self, slot, id })
+    }
+
+    /// Whether STREAM data waits to be sent: if not, it is the application that limits the flow.
+    pub fn has_data_to_send(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Whether some stream is not fully received.
+    pub fn is_receiving(&self) -> bool {
+        self.receiving > 0
+    }
+
+    // ---- among ourselves ----------------------------------------------------------------------
+
+    #[inline]
+    fn table(&self, id: StreamId) -> &Table {
+        &self.tables[kind(id)]
+    }
+
+    #[inline]
+    fn send_half(&mut self, slot: u32) -> Option<(&mut SendHalf, &mut Shared)> {
+        self.slots.get_mut(slot as usize)?.send.as_mut().map(|half| (half, &mut self.shared))
+    }
+
+    #[inline]
+    fn recv_half(&mut self, slot: u32) -> Option<(&mut RecvHalf, &mut Shared)> {
+        self.slots.get_mut(slot as usize)?.recv.as_mut().map(|half| (half, &mut self.shared))
+    }
+
+    /// Begins a stream that we or the peer opened, and returns its slot.
+    fn create(&mut self, id: StreamId) -> u32 {
+        let is_ours = id.initiator() == self.side;
+        let limit = match (id.dir(), is_ours) {
+            (Dir::Bi, true) => Some(self.peer.max_stream_data_bidi_remote),
+            (Dir::Bi, false) => Some(self.peer.max_stream_data_bidi_local),
+            (Dir::Uni, true) => Some(self.peer.max_stream_data_uni),
+            (Dir::Uni, false) => None,
+        };
+        let window = (id.dir() == Dir::Bi || !is_ours).then_some(self.stream_receive_window);
+        self.receiving += usize::from(window.is_some());
+        let stream = Stream::new(id, limit.map(SendHalf::new), window.map(RecvHalf::new), is_ours);
+        let slot = u32::try_from(self.slots.insert(stream)).expect("fewer than 2^32 streams fit in memory");
+        self.tables[kind(id)].insert(id.index(), slot);
+        slot
+    }
+
+    /// Has the application told of a stream, once it knows the stream.
+    fn tell(&mut self, slot: u32, events: u8) {
+        let Some(stream) = self.slots.get_mut(slot as usize) else { return };
+        stream.events |= events;
+        if stream.is_accepted && stream.enlist(EVENTS) {
+            self.events.streams.push_back(slot);
+        }
+    }
+
+    /// A stream has control frames to say.
+    fn list_control(&mut self, slot: u32) {
+        if self.slots.get_mut(slot as usize).is_some_and(|stream| stream.enlist(CONTROL)) {
+            self.control.push_back(slot);
+        }
+    }
+
+    /// A stream has data to send, or its end.
+    fn list_data(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot as usize) else { return };
+        let Some(priority) = stream.send.as_ref().map(SendHalf::priority) else { return };
+        if stream.enlist(DATA) {
+            self.ready.push_back(priority, slot);
+        }
+    }
+
+    /// The application has seen the end of the receiving half.
+    fn end_recv(&mut self, slot: u32) {
+        if let Some(stream) = self.slots.get_mut(slot as usize) {
+            stream.recv = None;
+            stream.events &= !(READABLE | RESET);
+            self.settle(slot);
+        }
+    }
+
+    /// Forgets a stream that is over in both directions.
+    fn settle(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot as usize) else { return };
+        if stream.is_over || !stream.is_done() {
+            return;
+        }
+        stream.is_over = true;
+        let id = stream.id;
+        self.tables[kind(id)].remove(id.index());
+        if id.initiator() != self.side {
+            self.quotas[id.dir() as usize].close();
+        }
+        self.leave(slot, 0);
+    }
+
+    /// A list has let go of a slot; one that nothing holds is free.
+    fn leave(&mut self, slot: u32, list: u8) {
+        let Some(stream) = self.slots.get_mut(slot as usize) else { return };
+        stream.listed &= !list;
+        if stream.is_over && stream.listed == 0 {
+            self.slots.remove(slot as usize);
+        }
+    }
+}
+
+/// Which of the four tables a stream is in.
+#[inline]
+fn kind(id: StreamId) -> usize {
+    (id.into_inner() & 3) as usize
+}
