@@ -5,8 +5,8 @@
 //! [`StreamEvent`]s. Nothing exists for a stream before its first frame or its acceptance, nor after both halves are
 //! over.
 
-mod assembler;
-mod blocks;
+pub mod assembler;
+pub mod blocks;
 mod event;
 mod fifo;
 mod flow;
@@ -15,7 +15,7 @@ mod outbound;
 mod ready;
 mod recv;
 mod send;
-mod send_buffer;
+pub mod send_buffer;
 mod shared;
 #[expect(clippy::module_inception, reason = "the noun of this part")]
 mod stream;
