@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]
-#![allow(dead_code)] // while the parts are being joined
 
 mod cid;
 mod codec;
@@ -14,6 +13,9 @@ mod error;
 mod event;
 mod frame;
 mod id;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod migration;
 mod negotiation;
 mod net;

@@ -2,8 +2,7 @@
 //!
 //! What arrives in order is copied to its place and is ready; nothing is searched. What arrives ahead lies at its
 //! place too, and an ordered map tells which bytes are there; pieces that touch are one entry, so only gaps count.
-//! Of two pieces that overlap the first wins. Used for STREAM and CRYPTO data alike; whoever inserts has checked that
-//! the piece lies within a window.
+//! Of two pieces that overlap the first wins. Whoever inserts has checked that the piece lies within a window.
 
 use std::collections::BTreeMap;
 

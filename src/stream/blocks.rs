@@ -13,8 +13,10 @@ pub const MEDIUM: usize = 16 << 10;
 /// The block of a bulk write; the larger, the fewer datagrams carry two frames.
 pub const LARGE: usize = 64 << 10;
 
-/// How many bytes of unused blocks are kept for the next use.
-const MAX_FREE: usize = 1 << 20;
+/// How many bytes of unused blocks are kept while others are in use: a stream's window opens by halves.
+const MAX_FREE: usize = 4 << 20;
+/// How many are kept when none is in use: the connection may be idle for long.
+const MAX_IDLE: usize = 256 << 10;
 
 /// Some bytes of memory.
 pub struct Block(Box<[u8]>);
@@ -45,6 +47,7 @@ impl fmt::Debug for Block {
 pub struct Blocks {
     free: [Vec<Block>; 3],
     free_bytes: usize,
+    used_bytes: usize,
 }
 
 impl Blocks {
@@ -57,10 +60,11 @@ impl Blocks {
     #[inline]
     pub fn take(&mut self, len: usize) -> Block {
         let (class, size) = match len {
-            0..=SMALL => (0, SMALL),
-            0..=MEDIUM => (1, MEDIUM),
+            ..=SMALL => (0, SMALL),
+            _ if len <= MEDIUM => (1, MEDIUM),
             _ => (2, LARGE),
         };
+        self.used_bytes += size;
         match self.free[class].pop() {
             Some(block) => {
                 self.free_bytes -= size;
@@ -78,20 +82,23 @@ impl Blocks {
             MEDIUM => 1,
             _ => 2,
         };
+        self.used_bytes -= block.len();
         if self.free_bytes + block.len() <= MAX_FREE {
             self.free_bytes += block.len();
             self.free[class].push(block);
         }
+        if self.used_bytes == 0 && self.free_bytes > MAX_IDLE {
+            self.trim();
+        }
     }
 
-    /// Forgets the unused blocks above `SMALL`, and all but a few of those: nothing flows any more.
-    pub fn trim(&mut self) {
-        const SMALL_KEPT: usize = 4;
-        let [small, medium, large] = &mut self.free;
-        small.truncate(SMALL_KEPT);
-        medium.clear();
-        large.clear();
-        self.free_bytes = small.len() * SMALL;
+    /// Forgets unused blocks, the largest first.
+    fn trim(&mut self) {
+        for class in self.free.iter_mut().rev() {
+            while let Some(block) = class.pop_if(|_| self.free_bytes > MAX_IDLE) {
+                self.free_bytes -= block.len();
+            }
+        }
     }
 
     /// Bytes of unused blocks.
@@ -126,10 +133,11 @@ mod tests {
     #[test]
     fn unused_memory_is_bounded() {
         let mut blocks = Blocks::new();
+        let last = blocks.take(1);
         let many: Vec<_> = (0..100).map(|_| blocks.take(LARGE)).collect();
         many.into_iter().for_each(|block| blocks.give(block));
         assert_eq!(blocks.free_bytes(), MAX_FREE);
-        blocks.trim();
-        assert_eq!(blocks.free_bytes(), 0);
+        blocks.give(last);
+        assert_eq!(blocks.free_bytes(), MAX_IDLE);
     }
 }

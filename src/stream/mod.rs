@@ -5,8 +5,8 @@
 //! [`StreamEvent`]s. Nothing exists for a stream before its first frame or its acceptance, nor after both halves are
 //! over.
 
-mod assembler;
-mod blocks;
+pub mod assembler;
+pub mod blocks;
 mod event;
 mod fifo;
 mod flow;
@@ -15,7 +15,7 @@ mod outbound;
 mod ready;
 mod recv;
 mod send;
-mod send_buffer;
+pub mod send_buffer;
 mod shared;
 #[expect(clippy::module_inception, reason = "the noun of this part")]
 mod stream;
@@ -27,12 +27,9 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub use assembler::{Assembler, TooManyGaps};
-pub use blocks::Blocks;
 pub use event::StreamEvent;
 pub use recv::RecvStream;
 pub use send::SendStream;
-pub use send_buffer::SendBuffer;
 
 use crate::id::{Dir, Side, StreamId};
 use event::Events;
@@ -287,9 +284,6 @@ impl Streams {
         stream.listed &= !list;
         if stream.is_over && stream.listed == 0 {
             self.slots.remove(slot as usize);
-            if self.slots.is_empty() {
-                self.shared.blocks.trim();
-            }
         }
     }
 }

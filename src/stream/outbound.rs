@@ -183,10 +183,10 @@ impl Streams {
 
     /// Has a stream say its control frames again if `again` finds something that is still to be said.
     fn say_again(&mut self, id: StreamId, again: impl FnOnce(u32, &mut Self) -> bool) {
-        if let Some(slot) = self.table(id).slot(id.index()) {
-            if again(slot, self) {
-                self.list_control(slot);
-            }
+        if let Some(slot) = self.table(id).slot(id.index())
+            && again(slot, self)
+        {
+            self.list_control(slot);
         }
     }
 }

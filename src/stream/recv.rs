@@ -66,6 +66,12 @@ impl RecvHalf {
         }
     }
 
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.assembler.held()
+    }
+
     /// Whether the peer has more to send that the application wants: "Recv" and "Size Known".
     #[inline]
     pub fn is_receiving(&self) -> bool {
@@ -140,10 +146,11 @@ impl RecvHalf {
         shared: &mut Shared,
         frame: &frame::ResetStream,
     ) -> Result<Outcome, TransportError> {
+        let was_complete = self.is_complete();
         let more = self.count(shared, frame.final_size, true)?;
         match self.phase {
-            // Everything is here: Section 3.2 permits to withhold the reset.
-            Phase::Reading if self.is_complete() => Ok(Outcome::Nothing),
+            // The end is here and all before it: Section 3.2 permits to withhold the reset.
+            Phase::Reading if was_complete => Ok(Outcome::Nothing),
             Phase::Reading => {
                 self.discard(shared);
                 self.phase = Phase::Reset { code: VarInt::saturating(frame.code) };
@@ -161,10 +168,8 @@ impl RecvHalf {
     /// much it has grown.
     #[inline]
     fn count(&mut self, shared: &mut Shared, end: u64, is_final: bool) -> Result<u64, TransportError> {
-        if let Some(final_size) = self.final_size {
-            if end > final_size || (is_final && end != final_size) {
-                return Err(TransportError::final_size("the stream's end has moved"));
-            }
+        if self.final_size.is_some_and(|size| end > size || (is_final && end != size)) {
+            return Err(TransportError::final_size("the stream's end has moved"));
         }
         let received = self.window.received();
         if is_final && end < received {

@@ -96,10 +96,7 @@ impl Table {
             self.window[at] = slot;
         }
         self.live += 1;
-        let longest = SHORT + SPARSE * self.live;
-        if self.window.len() > longest {
-            self.retire(self.window.len() - longest);
-        }
+        self.tighten();
     }
 
     /// A stream is over.
@@ -115,6 +112,14 @@ impl Table {
         while self.window.front() == Some(&NONE) {
             self.window.pop_front();
             self.base += 1;
+        }
+        self.tighten();
+    }
+
+    /// Keeps the window in proportion to the streams in it.
+    fn tighten(&mut self) {
+        while self.window.len() > SHORT + SPARSE * self.live {
+            self.retire(1);
         }
     }
 
@@ -185,7 +190,7 @@ mod tests {
                     };
                     prop_assert_eq!(table.get(index), expected);
                 }
-                prop_assert!(table.window.len() <= SHORT + SPARSE * (table.live + 1));
+                prop_assert!(table.window.len() <= SHORT + SPARSE * table.live);
             }
         }
     }

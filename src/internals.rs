@@ -1,0 +1,16 @@
+//! Decoders and state machines for fuzzing and benchmarks. No promise of stability.
+
+pub use crate::codec::{Encode, Reader, Truncated, Writer};
+pub use crate::crypto::{KeyRing, OpenError, Opened, ResetKey};
+pub use crate::frame::*;
+pub use crate::id::{PacketNumber, PathId, SpaceId};
+pub use crate::migration::{
+    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, Relocation, Server, ServerInput,
+    relocation,
+};
+pub use crate::negotiation::{Suite, confirm, select};
+pub use crate::packet::*;
+pub use crate::params::{ClientParams, Common, ServerParams};
+pub use crate::range_set::RangeSet;
+pub use crate::recovery::{Fates, Recovery, Rtt, RttView, Sent};
+pub use crate::stream::{assembler::Assembler, blocks::Blocks, send_buffer::SendBuffer};
