@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peregrine::{
-    ClientConfig, Endpoint, EndpointConfig, FourTuple, Instant, MigrationTarget, RelocationPlan,
+    Arrival, ClientConfig, Endpoint, EndpointConfig, FourTuple, Instant, MigrationTarget, RelocationPlan,
     ServerConfig, SocketKey, SystemRng, TransportConfig, VarInt,
 };
 
@@ -97,7 +97,7 @@ impl<'a> Trial<'a> {
 
     /// Goes on until every client is verified and every connection has moved, or until that will never be.
     pub fn run(mut self, want: &Hash) -> Outcome {
-        let failure = self.last(want).err();
+        let failure = self.until_over(want).err();
         Outcome {
             variant: self.variant,
             clients: self.clients.len(),
@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn last(&mut self, want: &Hash) -> Result<(), Failure> {
+    fn until_over(&mut self, want: &Hash) -> Result<(), Failure> {
         while !self.is_over() {
             self.turn()?;
             self.steer()?;
@@ -128,7 +128,7 @@ impl<'a> Trial<'a> {
         let Self { driver, server, clients, progress, alive, .. } = self;
         let wakes = clients.iter().map(|client| client.wake).chain([server.wake]);
         let until = wakes.flatten().fold(*alive + PATIENCE, Instant::min);
-        let deliver = |now, arrival: peregrine::Arrival, datagrams: &mut [u8]| {
+        let deliver = |now, arrival: Arrival, datagrams: &mut [u8]| {
             let endpoint = match arrival.path.local.socket {
                 SERVER => &mut server.endpoint,
                 SocketKey(number) => &mut clients[number as usize - 1].endpoint,
