@@ -56,6 +56,11 @@ impl Agenda {
         self.woken.front().copied()
     }
 
+    /// How many connections want to be polled.
+    pub fn len(&self) -> usize {
+        self.woken.len()
+    }
+
     /// The first one has spoken and lets the others speak.
     pub fn rotate(&mut self) {
         if self.woken.len() > 1 {
