@@ -78,7 +78,9 @@ impl Connection {
         let delay = match space {
             SpaceId::Data => {
                 let micros = ack.delay.saturating_mul(1 << self.peer.ack_delay_exponent.min(20));
-                Duration::from_micros(micros).min(self.peer.max_ack_delay)
+                let claimed = Duration::from_micros(micros);
+                // Before confirmation the peer may be slower than it promised (RFC 9002, Section 5.3).
+                if self.phase.is_confirmed() { claimed.min(self.peer.max_ack_delay) } else { claimed }
             }
             SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
         };

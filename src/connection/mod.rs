@@ -11,6 +11,7 @@ mod dispatch;
 mod handshake;
 mod idle;
 mod ids;
+mod lures;
 mod phase;
 mod receive;
 mod schedule;
@@ -46,6 +47,7 @@ use crate::varint::VarInt;
 use close::{Closing, Farewell};
 use control::Control;
 use idle::Idle;
+use lures::Lures;
 use phase::Phase;
 use receive::Early;
 use space::{Space, Spaces};
@@ -121,6 +123,7 @@ pub struct Connection {
     steering: Steering,
     idle: Idle,
     early: Early,
+    lures: Lures,
     events: VecDeque<ConnectionEvent>,
     notes: VecDeque<Note>,
     stats: Stats,
@@ -270,6 +273,7 @@ impl Connection {
             steering: Steering::default(),
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
             early: Early::default(),
+            lures: Lures::default(),
             events: VecDeque::new(),
             notes: VecDeque::new(),
             stats: Stats::default(),
