@@ -8,6 +8,7 @@ mod close;
 mod control;
 mod delivery;
 mod dispatch;
+mod glitches;
 mod handshake;
 mod idle;
 mod ids;
@@ -46,6 +47,7 @@ use crate::varint::VarInt;
 
 use close::{Closing, Farewell};
 use control::Control;
+use glitches::Glitches;
 use idle::Idle;
 use lures::Lures;
 use phase::Phase;
@@ -124,6 +126,7 @@ pub struct Connection {
     idle: Idle,
     early: Early,
     lures: Lures,
+    glitches: Glitches,
     events: VecDeque<ConnectionEvent>,
     notes: VecDeque<Note>,
     stats: Stats,
@@ -274,6 +277,7 @@ impl Connection {
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
             early: Early::default(),
             lures: Lures::default(),
+            glitches: Glitches::default(),
             events: VecDeque::new(),
             notes: VecDeque::new(),
             stats: Stats::default(),
