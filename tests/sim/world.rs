@@ -64,17 +64,22 @@ pub struct World {
     configs: Vec<EndpointConfig>,
 }
 
-/// The seed that `SIM_SEED` asks for.
-fn wanted_seed() -> Option<u64> {
-    let seed = std::env::var("SIM_SEED").ok()?;
-    Some(seed.parse().unwrap_or_else(|_| panic!("SIM_SEED={seed} is not a number")))
+/// The number in this environment variable.
+fn number_in(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
 }
 
-/// Runs this under so many seeds, or under the one that `SIM_SEED` asks for.
+/// The seed that `SIM_SEED` asks for.
+fn wanted_seed() -> Option<u64> {
+    number_in("SIM_SEED")
+}
+
+/// Runs this under so many seeds (under as many as `SIM_SEEDS` asks for, if it does), or under the one of `SIM_SEED`.
 pub fn for_seeds(count: u64, run: impl Fn(u64)) {
     match wanted_seed() {
         Some(seed) => run(seed),
-        None => (1..=count).for_each(run),
+        None => (1..=number_in("SIM_SEEDS").unwrap_or(count)).for_each(run),
     }
 }
 
