@@ -273,7 +273,9 @@ fn drive_server(agreement: Agreement, case: &Case) {
         };
         for action in server.step(now, input, &facts) {
             match action {
-                Action::Emit(MigrationEvent::Completed { .. }) => assert!(had_moved, "who did not move is not done"),
+                Action::Emit(MigrationEvent::Completed { .. }) => {
+                    assert!(had_moved, "who did not move is not done")
+                }
                 Action::Emit(MigrationEvent::Ready { .. }) => assert!(!had_moved && server.is_busy()),
                 Action::Emit(_) | Action::Ask => {}
                 other => panic!("a server does not {other:?}"),
