@@ -5,8 +5,8 @@ pub use crate::crypto::{KeyRing, OpenError, Opened, ResetKey};
 pub use crate::frame::*;
 pub use crate::id::{PacketNumber, PathId, SpaceId};
 pub use crate::migration::{
-    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, Relocation, Server, ServerInput,
-    relocation,
+    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, Relocation, Server,
+    ServerInput, relocation,
 };
 pub use crate::negotiation::{Suite, confirm, select};
 pub use crate::packet::*;

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]
-#![allow(dead_code)] // while the parts are being joined
 
 mod cid;
 mod codec;

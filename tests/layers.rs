@@ -7,12 +7,13 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of each layer, lowest first.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 6] = [
     &["time", "rng", "varint", "codec", "range_set", "id", "net", "error", "stats"],
     &["frame", "packet", "params", "negotiation"],
     &["crypto", "recovery", "stream", "path", "cid", "migration"],
     &["connection", "event", "config"],
     &["endpoint"],
+    &["internals"],
 ];
 
 /// Edges within a layer, and the two settings-and-errors edges that point up: each is named here or does not exist.

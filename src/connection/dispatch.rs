@@ -22,7 +22,7 @@ impl Connection {
     ) -> Result<(), TransportError> {
         match frame {
             Frame::Stream(stream) => self.streams.on_stream(&stream),
-            Frame::Ack(ack) => self.on_ack(now, space, &ack),
+            Frame::Ack(ack) => self.on_ack(now, space, &ack, seen),
             Frame::Padding(_) | Frame::Ping => Ok(()),
             Frame::Crypto(crypto) => match self.spaces.get_mut(space) {
                 Some(space) => space.crypto.on_crypto(&crypto),
@@ -74,11 +74,19 @@ impl Connection {
         Ok(())
     }
 
-    fn on_ack(&mut self, now: Instant, space: SpaceId, ack: &Ack<'_>) -> Result<(), TransportError> {
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        space: SpaceId,
+        ack: &Ack<'_>,
+        seen: &mut Seen,
+    ) -> Result<(), TransportError> {
         let delay = match space {
             SpaceId::Data => {
                 let micros = ack.delay.saturating_mul(1 << self.peer.ack_delay_exponent.min(20));
-                Duration::from_micros(micros).min(self.peer.max_ack_delay)
+                let claimed = Duration::from_micros(micros);
+                // Before confirmation the peer may be slower than it promised (RFC 9002, Section 5.3).
+                if self.phase.is_confirmed() { claimed.min(self.peer.max_ack_delay) } else { claimed }
             }
             SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
         };
@@ -87,6 +95,7 @@ impl Connection {
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
         let outcome = self.recovery.on_ack(now, space, ack, view, &mut fates);
+        seen.useful |= fates.newly_acked_largest.is_some();
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }

@@ -8,9 +8,11 @@ mod close;
 mod control;
 mod delivery;
 mod dispatch;
+mod glitches;
 mod handshake;
 mod idle;
 mod ids;
+mod lures;
 mod phase;
 mod receive;
 mod schedule;
@@ -45,7 +47,9 @@ use crate::varint::VarInt;
 
 use close::{Closing, Farewell};
 use control::Control;
+use glitches::Glitches;
 use idle::Idle;
+use lures::Lures;
 use phase::Phase;
 use receive::Early;
 use space::{Space, Spaces};
@@ -121,6 +125,8 @@ pub struct Connection {
     steering: Steering,
     idle: Idle,
     early: Early,
+    lures: Lures,
+    glitches: Glitches,
     events: VecDeque<ConnectionEvent>,
     notes: VecDeque<Note>,
     stats: Stats,
@@ -270,6 +276,8 @@ impl Connection {
             steering: Steering::default(),
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
             early: Early::default(),
+            lures: Lures::default(),
+            glitches: Glitches::default(),
             events: VecDeque::new(),
             notes: VecDeque::new(),
             stats: Stats::default(),

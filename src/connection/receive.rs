@@ -59,6 +59,8 @@ pub(super) struct Seen {
     pub(super) probing: bool,
     /// Whether it is to be acknowledged without delay.
     pub(super) urgent: bool,
+    /// Whether it brought anything.
+    pub(super) useful: bool,
 }
 
 impl Connection {
@@ -170,8 +172,15 @@ impl Connection {
         self.stats.key_updates += u64::from(opened.key_updated);
         self.credit(came, path);
         let payload = packet.bytes.get(opened.payload).unwrap_or_default();
-        let mut seen =
-            Seen { number: opened.number, dcid, newest, ack_eliciting: false, probing: true, urgent: false };
+        let mut seen = Seen {
+            number: opened.number,
+            dcid,
+            newest,
+            ack_eliciting: false,
+            probing: true,
+            urgent: false,
+            useful: false,
+        };
         match self.process(now, came.path, path, space_id, kind, payload, &mut seen) {
             Ok(()) => self.on_processed(now, came, path, space_id, &packet.header, seen),
             Err(fault) => self.fail(now, fault),
@@ -249,6 +258,7 @@ impl Connection {
         }
         for frame in Frames::new(payload) {
             let frame = frame?;
+            seen.useful |= frame.is_useful();
             if !frame.is_permitted_in(kind) {
                 let fault =
                     TransportError::protocol_violation("a frame that this packet type does not permit");
@@ -263,7 +273,7 @@ impl Connection {
                 return Ok(());
             }
         }
-        Ok(())
+        if seen.useful { Ok(()) } else { self.glitches.bear(now) }
     }
 
     /// A packet was processed: it is recorded, and what depends on whole packets follows.

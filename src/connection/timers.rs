@@ -174,6 +174,8 @@ impl Connection {
     /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.
     fn probe(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
         self.stats.probe_timeouts += 1;
+        // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
+        self.paths.home_mut().rtt.forget_hint();
         self.recovery.reoffer_oldest(space, 2, fates);
         self.reconsider(now, space, fates);
         if let Some(own) = self.spaces.get_mut(space) {

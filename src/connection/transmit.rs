@@ -32,6 +32,9 @@ impl Connection {
         if out.len() < usize::from(self.paths.home().datagram_size) {
             return Polled::TooSmall;
         }
+        if let Some(Err(fault)) = self.spaces.get(SpaceId::Data).map(|space| space.keys.check()) {
+            self.fail(now, fault);
+        }
         if let Some(flight) = self.urgent_flight(now) {
             if let Some(transmit) = self.fly(now, &flight, out) {
                 return Polled::Transmit(transmit);
@@ -115,6 +118,9 @@ impl Connection {
             if !self.may_send_in(space, flight) {
                 continue;
             }
+            if space == SpaceId::Data {
+                self.skip_a_number();
+            }
             let header = self.header(space, flight.path);
             let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
             let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
@@ -147,6 +153,16 @@ impl Connection {
             SpaceId::Data => self.phase.is_established() || !self.phase.is_open(),
         };
         ready && self.spaces.has(space)
+    }
+
+    /// Leaves a packet number out now and then: a peer that acknowledges it acknowledges what it never received
+    /// (RFC 9000, Section 21.4).
+    fn skip_a_number(&mut self) {
+        let number = self.recovery.next_number(SpaceId::Data);
+        if self.lures.is_due(number) {
+            self.recovery.skip(SpaceId::Data, 1);
+            self.lures.set_next(number, &mut *self.rng);
+        }
     }
 
     /// The ID by which the peer calls us in long headers.
@@ -193,12 +209,15 @@ impl Connection {
 
     /// Some flights must ask for an answer, whatever came out.
     fn complete(&self, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
+        // A peer that is told nothing but ACKs is asked now and then, or we would remember its packets for ever.
+        let unanswered = packet.carries() && self.recovery.wants_answer(id) && !packet.is_ack_eliciting();
         let asks = match flight.purpose {
             Purpose::Seek => id == SpaceId::Data,
             Purpose::Announce => id == SpaceId::Data && !packet.is_ack_eliciting(),
             Purpose::Probe(space) => id == space && !packet.is_ack_eliciting(),
             Purpose::Validate => self.paths.get(flight.path).is_some_and(|path| path.ping),
-            Purpose::Close | Purpose::Normal => false,
+            Purpose::Normal => unanswered,
+            Purpose::Close => false,
         };
         if asks {
             // A packet so full that a PING does not fit asks for an answer already.

@@ -56,6 +56,11 @@ impl Agenda {
         self.woken.front().copied()
     }
 
+    /// How many connections want to be polled.
+    pub fn len(&self) -> usize {
+        self.woken.len()
+    }
+
     /// The first one has spoken and lets the others speak.
     pub fn rotate(&mut self) {
         if self.woken.len() > 1 {
@@ -69,27 +74,24 @@ impl Agenda {
         let entry = self.entry(handle);
         entry.woken = false;
         entry.deadline = deadline;
-        if let Some(wake) = deadline {
-            if entry.queued.is_none_or(|queued| wake.at < queued) {
-                entry.queued = Some(wake.at);
-                self.heap.push(Reverse((wake.at, handle)));
-            }
+        if let Some(wake) = deadline
+            && entry.queued.is_none_or(|queued| wake.at < queued)
+        {
+            entry.queued = Some(wake.at);
+            self.heap.push(Reverse((wake.at, handle)));
         }
     }
 
     /// A connection whose deadline has come.
     pub fn pop_due(&mut self, now: Instant) -> Option<ConnectionHandle> {
-        loop {
-            let next = self.next()?;
-            if next.at > now {
-                return None;
-            }
-            let Some(Reverse((_, handle))) = self.heap.pop() else { return None };
-            let entry = self.entry(handle);
-            entry.queued = None;
-            entry.deadline = None;
-            return Some(handle);
+        if self.next()?.at > now {
+            return None;
         }
+        let Reverse((_, handle)) = self.heap.pop()?;
+        let entry = self.entry(handle);
+        entry.queued = None;
+        entry.deadline = None;
+        Some(handle)
     }
 
     /// The next deadline of all.
@@ -117,11 +119,11 @@ impl Agenda {
 
     /// The connection is gone.
     pub fn forget(&mut self, handle: ConnectionHandle) {
-        if let Some(entry) = self.entries.get_mut(handle.slot as usize) {
-            if entry.generation == handle.generation {
-                *entry = Entry::default();
-                self.woken.retain(|woken| *woken != handle);
-            }
+        if let Some(entry) = self.entries.get_mut(handle.slot as usize)
+            && entry.generation == handle.generation
+        {
+            *entry = Entry::default();
+            self.woken.retain(|woken| *woken != handle);
         }
     }
 

@@ -274,15 +274,19 @@ impl Endpoint {
             return Output::Transmit(transmit);
         }
         loop {
+            if let Some(event) = self.relocating.poll(self.agenda.len()) {
+                return Output::Event(Event::Relocation(event));
+            }
             let Some(handle) = self.agenda.front() else {
-                if let Some(event) = self.poll_relocation() {
-                    return Output::Event(Event::Relocation(event));
-                }
                 return Output::Idle {
                     wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
                 };
             };
-            if let Some(output) = self.poll_connection(now, handle, out) {
+            let output = self.poll_connection(now, handle, out);
+            if !matches!(output, Some(Output::Event(_))) {
+                self.relocating.one_has_spoken();
+            }
+            if let Some(output) = output {
                 return output;
             }
         }

@@ -23,6 +23,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Relocating {
     machine: Relocation,
     events: VecDeque<RelocationEvent>,
+    /// How many connections are to speak before the events are told.
+    first: usize,
 }
 
 impl Relocating {
@@ -39,6 +41,23 @@ impl Relocating {
     /// Whether stateless resets may be sent.
     pub(super) fn permits_resets(&self) -> bool {
         self.machine.permits_resets()
+    }
+
+    /// Keeps an event until those `awake` now have said what they have to say: a close that the relocation counts is
+    /// told before it. One round of them, not silence: a busy endpoint is never silent.
+    fn tell(&mut self, event: RelocationEvent, awake: usize) {
+        self.events.push_back(event);
+        self.first = awake;
+    }
+
+    /// A connection has said what it had to say, or lets the others speak.
+    pub(super) fn one_has_spoken(&mut self) {
+        self.first = self.first.saturating_sub(1);
+    }
+
+    /// What the relocation has to tell.
+    pub(super) fn poll(&mut self, awake: usize) -> Option<RelocationEvent> {
+        if self.first == 0 || awake == 0 { self.events.pop_front() } else { None }
     }
 }
 
@@ -210,7 +229,7 @@ impl Endpoint {
                         let _ = connection.cancel_move(now);
                     }
                 }
-                Action::Emit(event) => self.relocating.events.push_back(event),
+                Action::Emit(event) => self.relocating.tell(event, self.agenda.len()),
             }
         }
     }
@@ -239,11 +258,6 @@ impl Endpoint {
         self.relocating.machine.deadline().map(|at| (at, TimerKind::Relocation))
     }
 
-    /// What the relocation has to tell; asked when every connection has said what it had to, its close included.
-    pub(super) fn poll_relocation(&mut self) -> Option<RelocationEvent> {
-        self.relocating.events.pop_front()
-    }
-
     /// What a connection tells the embedder may be what the relocation waits for.
     pub(super) fn watch_relocation(
         &mut self,
@@ -264,4 +278,22 @@ impl Endpoint {
 
 fn is_a_live_server(connection: &Connection) -> bool {
     connection.side() == Side::Server && connection.is_open()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relocation_is_told_after_one_round_of_an_endpoint_that_is_never_silent() {
+        let ready = RelocationEvent::Ready { prepared: 2, closed: 1 };
+        let mut relocating = Relocating::default();
+        relocating.tell(ready.clone(), 3);
+        for _ in 0..3 {
+            assert_eq!(relocating.poll(3), None);
+            relocating.one_has_spoken();
+        }
+        assert_eq!(relocating.poll(3), Some(ready));
+        assert_eq!(relocating.poll(3), None);
+    }
 }

@@ -152,6 +152,36 @@ impl Frame<'_> {
         !matches!(self, Self::Padding(_) | Self::Ack(_) | Self::ConnectionClose(_))
     }
 
+    /// Whether it can bring anything by itself: a packet of other frames alone is a waste of time, unless it
+    /// acknowledges something.
+    pub fn is_useful(&self) -> bool {
+        match self {
+            Self::Padding(_)
+            | Self::Ping
+            | Self::Ack(_)
+            | Self::MaxData(_)
+            | Self::MaxStreamData(_)
+            | Self::MaxStreams(_)
+            | Self::DataBlocked(_)
+            | Self::StreamDataBlocked(_)
+            | Self::StreamsBlocked(_) => false,
+            Self::Stream(stream) => stream.fin || !stream.data.is_empty(),
+            Self::ResetStream(_)
+            | Self::StopSending(_)
+            | Self::Crypto(_)
+            | Self::NewToken(_)
+            | Self::NewConnectionId(_)
+            | Self::RetireConnectionId(_)
+            | Self::PathChallenge(_)
+            | Self::PathResponse(_)
+            | Self::ConnectionClose(_)
+            | Self::HandshakeDone
+            | Self::ServerMigration(_)
+            | Self::ServerMigrated
+            | Self::PoolMigrationAddress(_) => true,
+        }
+    }
+
     /// Whether it leaves a packet a probing one (RFC 9000, Section 9.1).
     pub fn is_probing(&self) -> bool {
         matches!(

@@ -1,8 +1,8 @@
 //! The bytes of one stream from when they are written until they are acknowledged.
 //!
 //! A cursor stands at the first byte never sent, so the next piece is found in one step; lost ranges go before it.
-//! Large [`Bytes`] are kept as they are, all else is copied once into blocks. Knows nothing of
-//! packets, credit or the end of a stream.
+//! Large [`Bytes`] are kept as they are, all else is copied once into blocks. Knows nothing of packets, credit or the
+//! end of a stream.
 
 use std::fmt;
 use std::ops::Range;
