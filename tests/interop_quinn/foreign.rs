@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use peregrine::{Side, StreamId};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -16,6 +17,9 @@ use tokio::task::JoinSet;
 
 use crate::driver::{Host, LIMIT};
 use crate::load::Load;
+
+/// How long quinn may take its leave: it would wait for stragglers for three probe timeouts.
+const PARTING: Duration = Duration::from_millis(100);
 
 /// A quinn endpoint at work, and what will come of it.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ impl<T: Send + 'static> Foreign<T> {
                 let played = tokio::time::timeout(LIMIT, play(endpoint.clone())).await;
                 let played = played.unwrap_or_else(|_| panic!("quinn was not done within {LIMIT:?}"));
                 // The last CONNECTION_CLOSE is to be sent before the runtime ends.
-                let _ = tokio::time::timeout(LIMIT, endpoint.wait_idle()).await;
+                let _ = tokio::time::timeout(PARTING, endpoint.wait_idle()).await;
                 played
             })
         });
