@@ -418,6 +418,26 @@ fn a_server_may_ask_for_another_key_exchange() {
 }
 
 #[test]
+fn our_client_obeys_a_retry() {
+    let identity = Identity::fresh();
+    let quinn = Foreign::server(server_config(identity.server()), |endpoint| async move {
+        let first = endpoint.accept().await.expect("the endpoint is open");
+        first.retry().expect("the first Initial has no token");
+        let again = endpoint.accept().await.expect("the endpoint is open");
+        assert!(again.remote_address_validated());
+        let connection = again.await.expect("the handshake completes");
+        exchanges_a_little(endpoint, connection).await
+    });
+    let mut host = Host::client();
+    host.connect(quinn.address, our_client(identity.client()));
+    let handle = connected(&mut host);
+    assert!(host.now().since(Instant::ZERO) < SWIFT);
+    assert_eq!(host.connection(handle).stats().probe_timeouts, 0);
+    Exchange::run(&mut host, handle, Load::SMALL, no_talk);
+    Pair { host, handle, quinn }.close();
+}
+
+#[test]
 fn a_quinn_client_may_do_without_a_connection_id() {
     let identity = Identity::fresh();
     let mut host = Host::server(our_server(identity.server()));
