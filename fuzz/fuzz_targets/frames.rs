@@ -54,13 +54,23 @@ fn written(frame: &Frame<'_>) -> Option<Vec<u8>> {
     })
 }
 
+/// Whether two frames say the same; an ACK keeps its ranges as they stood, whatever the length of their integers.
+fn alike(one: &Frame<'_>, other: &Frame<'_>) -> bool {
+    match (one, other) {
+        (Frame::Ack(one), Frame::Ack(other)) => {
+            one.delay == other.delay && one.ecn == other.ecn && one.ranges().eq(other.ranges())
+        }
+        (one, other) => one == other,
+    }
+}
+
 fuzz_target!(|payload: &[u8]| {
     for frame in Frames::new(payload).map_while(Result::ok) {
         let kinds = [PacketKind::Initial, PacketKind::Handshake, PacketKind::ZeroRtt, PacketKind::OneRtt];
         assert!(kinds.into_iter().any(|kind| frame.is_permitted_in(kind)), "every frame has its place");
         if let Some(bytes) = written(&frame) {
             let again: Vec<_> = Frames::new(&bytes).collect();
-            assert_eq!(again, [Ok(frame)]);
+            assert!(matches!(&again[..], [Ok(again)] if alike(again, &frame)), "{frame:?} became {again:?}");
         }
     }
 });

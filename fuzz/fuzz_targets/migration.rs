@@ -273,7 +273,9 @@ fn drive_server(agreement: Agreement, case: &Case) {
         };
         for action in server.step(now, input, &facts) {
             match action {
-                Action::Emit(MigrationEvent::Completed { .. }) => assert!(had_moved, "who did not move is not done"),
+                Action::Emit(MigrationEvent::Completed { .. }) => {
+                    assert!(had_moved, "who did not move is not done")
+                }
                 Action::Emit(MigrationEvent::Ready { .. }) => assert!(!had_moved && server.is_busy()),
                 Action::Emit(_) | Action::Ask => {}
                 other => panic!("a server does not {other:?}"),
@@ -307,7 +309,7 @@ fn drive_relocation(case: &Case) {
                 let terms = terms(&plan);
                 let migration_deadline = Duration::from_secs(30);
                 if machine.admits() {
-                    (planned, told, moved) = (orders.clone(), false, false);
+                    (planned, told) = (orders.clone(), false);
                 }
                 let plan = relocation::CheckedPlan { orders, leaving, terms, migration_deadline };
                 relocation::Input::Plan(plan)
@@ -333,7 +335,7 @@ fn drive_relocation(case: &Case) {
                     assert!(!std::mem::replace(&mut told, true), "readiness is told once for each plan");
                 }
                 relocation::Action::Emit(RelocationEvent::Settled { .. }) => {
-                    assert!(moved, "nothing is settled before the move");
+                    assert!(std::mem::take(&mut moved), "a move is settled once");
                 }
                 relocation::Action::Close(_) | relocation::Action::Resume(_) => {}
             }

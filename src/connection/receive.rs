@@ -400,8 +400,10 @@ impl Connection {
         let home = self.paths.home();
         let (remote, proven) = (home.tuple.remote, home.is_validated());
         self.remote_ids.adopt(remote, from.remote);
-        if was_proven {
-            self.paths.set_fallback((!proven).then_some(old));
+        if proven {
+            self.paths.set_fallback(None);
+        } else if was_proven {
+            self.paths.set_fallback(Some(old));
         }
         if !proven {
             let data = self.rng.bytes();
