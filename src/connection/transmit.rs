@@ -181,9 +181,12 @@ impl Connection {
     fn header(&self, space: SpaceId, path: PathId) -> Header<'_> {
         let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
         match space {
-            SpaceId::Initial => {
-                Header::Initial { version: VERSION, dcid, scid: self.original_local_id(), token: self.token() }
-            }
+            SpaceId::Initial => Header::Initial {
+                version: VERSION,
+                dcid,
+                scid: self.original_local_id(),
+                token: self.token(),
+            },
             SpaceId::Handshake => {
                 Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
             }
