@@ -139,6 +139,9 @@ impl Connection {
         came: &mut Came,
         packet: &mut Packet<'_>,
     ) -> Result<(), DropReason> {
+        if let PacketHeader::Retry { .. } = packet.header {
+            return self.on_retry(now, came.path, packet.bytes);
+        }
         let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,

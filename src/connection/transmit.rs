@@ -170,12 +170,23 @@ impl Connection {
         self.local_ids.ids().next().unwrap_or(crate::id::ConnectionId::EMPTY)
     }
 
-    fn header(&self, space: SpaceId, path: PathId) -> Header<'static> {
+    /// The token in our Initials: the one that a Retry gave us.
+    fn token(&self) -> &[u8] {
+        match &self.role {
+            Role::Client { retried: Some(retried), .. } => &retried.token,
+            Role::Client { retried: None, .. } | Role::Server { .. } => &[],
+        }
+    }
+
+    fn header(&self, space: SpaceId, path: PathId) -> Header<'_> {
         let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
         match space {
-            SpaceId::Initial => {
-                Header::Initial { version: VERSION, dcid, scid: self.original_local_id(), token: &[] }
-            }
+            SpaceId::Initial => Header::Initial {
+                version: VERSION,
+                dcid,
+                scid: self.original_local_id(),
+                token: self.token(),
+            },
             SpaceId::Handshake => {
                 Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
             }
