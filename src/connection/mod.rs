@@ -455,7 +455,11 @@ impl Connection {
 
     fn end(&mut self, now: Instant, farewell: Farewell, reason: CloseReason) {
         let until = now + self.pto().saturating_mul(3);
-        self.phase = Phase::Closing(Closing::new(farewell, until));
+        let (home, client) = (self.paths.home().id, self.side().is_client());
+        let is_heard = |path: &Path| client && matches!(path.state, PathState::Unproven { .. });
+        let hears = |path: &&Path| path.id == home || is_heard(path);
+        let places = self.paths.iter().filter(hears).map(|path| path.id).collect();
+        self.phase = Phase::Closing(Closing::new(farewell, until, places));
         self.events.push_back(ConnectionEvent::Closed(reason));
     }
 

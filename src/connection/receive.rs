@@ -122,7 +122,7 @@ impl Connection {
             let closes = Frames::new(payload)
                 .map_while(Result::ok)
                 .any(|f| matches!(f, crate::frame::Frame::ConnectionClose(_)) && f.is_permitted_in(kind));
-            if closes && path.remote == self.remote() {
+            if closes && self.paths.to(path.remote).is_some() {
                 return self.drain(now, CloseReason::TimedOut);
             }
         }
@@ -385,7 +385,9 @@ impl Connection {
             Role::Client { .. } => self.client_arrival(now, came, seen),
             Role::Server { .. } => {
                 // Section 9.3: only the highest-numbered non-probing packet moves a peer, or reordering would bounce us.
-                if path != self.paths.home().id && seen.newest && !seen.probing {
+                // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
+                let late = self.steering.was_at(came.path.local);
+                if path != self.paths.home().id && seen.newest && !seen.probing && !late {
                     self.follow(now, path);
                 }
                 self.server_arrival(now, seen);

@@ -89,7 +89,7 @@ impl Connection {
         match flight.purpose {
             Purpose::Close => {
                 if let Phase::Closing(closing) = &mut self.phase {
-                    closing.on_sent();
+                    closing.on_sent(flight.path);
                 }
             }
             Purpose::Seek => self.stats.seeks += u64::from(len > 0),
@@ -200,12 +200,13 @@ impl Connection {
             return closing.farewell.write(packet);
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
-        space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+        // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data {
             if let Some(path) = self.paths.get_mut(flight.path) {
                 path.validation.write(packet);
             }
         }
+        space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         space.crypto.write(packet);
         if id == SpaceId::Data {
             self.control.write(packet);
@@ -269,7 +270,9 @@ impl Connection {
             ack_eliciting |= sent.ack_eliciting;
             first_handshake |= draft.space == SpaceId::Handshake;
             self.recovery.on_sent(now, draft.space, sent, own);
-            if let Some(Record::Ack { .. }) = own.first() {
+            // Before the ACK there are but the answers owed to challenges.
+            let first = own.iter().find(|record| !matches!(record, Record::PathResponse));
+            if let Some(Record::Ack { .. }) = first {
                 if let Some(space) = self.spaces.get_mut(draft.space) {
                     space.received.on_ack_sent();
                 }
