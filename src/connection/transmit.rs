@@ -196,10 +196,12 @@ impl Connection {
 
     /// Asks every owner, in order of priority.
     fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
-        if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
-            return closing.farewell.write(packet);
-        }
         let Some(space) = self.spaces.get_mut(id) else { return };
+        if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
+            // The peer learns what arrived before the end, if there is room for it.
+            closing.farewell.write(packet);
+            return space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+        }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data {
             if let Some(path) = self.paths.get_mut(flight.path) {
