@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ring::aead::quic::{self, HeaderProtectionKey};
-use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{
+    AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey,
+};
 
 use super::clock::Processor;
 use super::terms::{Cipher, Terms};

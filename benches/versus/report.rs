@@ -107,7 +107,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
-        writeln!(f, "  {:<12} {:>10} {:>10} {:>10}   {} of processor time", "", "median", "min", "max", self.unit)?;
+        writeln!(
+            f,
+            "  {:<12} {:>10} {:>10} {:>10}   {} of processor time",
+            "", "median", "min", "max", self.unit
+        )?;
         for rates in &self.rates {
             let (median, least, most) = (rates.median(), rates.least(), rates.most());
             writeln!(f, "  {:<12} {median:>10.0} {least:>10.0} {most:>10.0}", rates.leg.name())?;
