@@ -45,7 +45,7 @@ fn sealed(ring: &mut KeyRing, number: PacketNumber) -> Vec<u8> {
     packet.write(&Ping).expect("there is room");
     packet.write(&Padding(3)).expect("there is room");
     assert!(packet.finish());
-    let len = datagram.seal(|draft, packet| ring.seal(draft, packet).expect("the key is fresh")).len;
+    let len = datagram.seal(|draft, packet| ring.seal(draft, packet).expect("the key is fresh"));
     buf[..len].to_vec()
 }
 
