@@ -134,15 +134,15 @@ impl Connection {
         let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
         datagram.pad_to(min_len);
         let spaces = &mut self.spaces;
-        let sealed = datagram.seal(|draft, packet| {
+        let len = datagram.seal(|draft, packet| {
             if let Some(space) = spaces.get_mut(draft.space) {
                 // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
                 let _ = space.keys.seal(draft, packet);
             }
         });
-        self.book(now, flight, &sealed.drafts, sealed.len, &records);
+        self.book(now, flight, datagram.drafts(), len, datagram.records());
         self.scratch.records = records;
-        sealed.len
+        len
     }
 
     /// Whether a packet of this space may be tried in this flight.
