@@ -1,14 +1,17 @@
 //! Trials that every strategy has to pass, each a transfer under which the server moves.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
-use peregrine::Strategy;
+use peregrine::{CloseReason, ConnectionEvent, MigrationEvent, Strategy};
 
 use super::app::Client;
 use super::dice::Dice;
 use super::link::Link;
 use super::moves::{AWAY, HOME, Play, Scene, Stage};
-use super::nat::Filtering;
+use super::nat::{Filtering, Mapping};
 use super::network::Verdict;
 use super::world::{addr, for_seeds, ms, secs};
 
@@ -185,4 +188,118 @@ pub fn thesis_idle(stage: &Stage) -> Scene {
     scene.world.run_well(secs(20));
     scene.world.run_for(ms(200));
     scene
+}
+
+/// Fifty clients, one round trip: from the notice to the server's readiness.
+pub fn is_ready_in_a_round_trip(play: Play) {
+    let mut scene = Stage::new(play).link(Link::rtt(ms(18))).clients((0..50).map(|_| Client::idle()));
+    scene.world.run_for(secs(1));
+    let notice = scene.world.now();
+    let took = scene.prepare(AWAY).since(notice);
+    assert!(took <= ms(18) + ms(5), "{took:?}");
+}
+
+/// The notice, or its acknowledgement, is lost up to three times.
+pub fn says_a_lost_notice_again(play: Play) {
+    for upstream in [false, true] {
+        for losses in 1..=3 {
+            let mut scene = Stage::new(play).client(Client::idle());
+            scene.world.run_for(secs(1));
+            let mut lost = 0;
+            scene.world.tap(move |_, datagram| {
+                let fits = (datagram.to == addr(HOME)) == upstream;
+                lost += usize::from(fits);
+                if fits && lost <= losses { Verdict::Drop } else { Verdict::Pass }
+            });
+            scene.relocate(AWAY, ms(100));
+            scene.run_well(secs(10));
+            scene.assert_followed(AWAY);
+        }
+    }
+}
+
+/// As [`first_request`], when a translator drops the server's announcement: one probe timeout of the old path and one
+/// round trip of the new one more, at most. Returns what it took.
+pub fn first_request_unheard(stage: &Stage) -> Duration {
+    let mut scene = thesis_idle(stage);
+    let pto = scene.world.connection(scene.conn()).expect("open").path();
+    scene.prepare(AWAY);
+    scene.world.relocate(scene.server, AWAY, ms(5));
+    scene.world.ask(scene.conn(), Client::echo());
+    scene.world.run_well(secs(10));
+    let first = took(&scene, 20);
+    scene.run_until_settled(secs(10));
+    scene.world.run_for(secs(1));
+    scene.world.ask(scene.conn(), Client::echo());
+    scene.world.run_well(secs(10));
+    let yardstick = took(&scene, 21);
+    // The variance of a path that never varied is small by now; the acknowledgement delay is 25 ms.
+    let pto = pto.rtt + ms(25) + ms(5);
+    assert!(first <= pto + ms(18) + yardstick, "{first:?} against {yardstick:?}, {pto:?}");
+    first
+}
+
+/// Translators of every kind are passed, whatever the client does: it seeks the server from inside.
+pub fn passes_filters(play: Play) {
+    for filtering in [Filtering::AddressDependent, Filtering::AddressAndPortDependent] {
+        for mapping in [Mapping::EndpointIndependent, Mapping::PerDestination] {
+            for app in BUSY {
+                let stage = Stage::new(play).behind(filtering).mapping(mapping);
+                let mut scene = stage.client(app(400_000));
+                scene.await_connected();
+                scene.world.run_for(ms(50));
+                scene.relocate(AWAY, ms(200));
+                scene.run_well(secs(10));
+                scene.assert_followed(AWAY);
+            }
+        }
+    }
+}
+
+/// The server freezes for ever: the client seeks it, in small datagrams, until the deadline; then both ends end.
+pub fn gives_up_at_the_deadline(play: Play) {
+    for app in [Client::download(3_000_000), Client::upload(3_000_000)] {
+        let mut scene = Stage::new(play).client(app);
+        scene.await_connected();
+        scene.world.run_for(ms(200));
+        scene.prepare(AWAY);
+        let members = play.pool().len().max(1);
+        let sought = Rc::new(RefCell::new(BTreeMap::new()));
+        let count = Rc::clone(&sought);
+        let client = scene.world.at(scene.conn().host).address();
+        scene.world.tap(move |now, datagram| {
+            if datagram.from == client && datagram.to != addr(HOME) {
+                assert!(datagram.payload.len() <= 60, "a seek of {} bytes", datagram.payload.len());
+                count.borrow_mut().entry(datagram.to).or_insert_with(Vec::new).push(now);
+            }
+            Verdict::Pass
+        });
+        scene.world.freeze(scene.server);
+        let frozen = scene.world.now();
+        scene.world.run_for(secs(100));
+        let failed = scene.world.when(scene.conn(), |event| {
+            matches!(event, ConnectionEvent::Migration(MigrationEvent::Failed { .. }))
+        });
+        let failed = failed.expect("the search fails").since(frozen);
+        assert!((secs(29)..=secs(31)).contains(&failed), "{failed:?}");
+        assert_eq!(scene.world.closed(scene.conn()), Some(&CloseReason::TimedOut));
+        let sought = sought.borrow();
+        assert_eq!(sought.len(), members);
+        let total: usize = sought.values().map(Vec::len).sum();
+        // Three quick rounds, and four seeks a second for thirty seconds.
+        assert!(total <= 3 * members + 125, "{total} seeks");
+        assert!(total >= 60, "{total} seeks");
+        for seeks in sought.values() {
+            assert!(seeks.windows(2).all(|two| two[1].since(two[0]) >= ms(19)), "two seeks in one round");
+        }
+    }
+}
+
+/// Fails when a datagram goes to one of these.
+pub fn forbid_datagrams_to(scene: &mut Scene, forbidden: &[&str]) {
+    let forbidden: Vec<_> = forbidden.iter().map(|address| addr(address)).collect();
+    scene.world.tap(move |_, datagram| {
+        assert!(!forbidden.contains(&datagram.to), "a datagram goes to {}", datagram.to);
+        Verdict::Pass
+    });
 }
