@@ -114,7 +114,8 @@ impl Connection {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto)
+            let Ok(opened) =
+                own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, || pto)
             else {
                 continue;
             };
@@ -147,7 +148,8 @@ impl Connection {
             _ => DropReason::UnexpectedType,
         })?;
         self.check_header(came, &packet.header)?;
-        let pto = self.pto();
+        let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
+        let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
         let complete = self.phase.is_established();
         let Some(space) = self.spaces.get_mut(space_id) else {
             return self.keep_early(came, space_id, packet.bytes);

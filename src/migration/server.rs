@@ -488,7 +488,7 @@ impl Server {
             State::Ready { order, fuse } => {
                 if fuse.burn(now) {
                     let order = *order;
-                    self.give_up(order, actions);
+                    self.give_up(now, order, actions);
                 }
             }
             State::Moved { order, announcement, fuse } => {
@@ -496,16 +496,17 @@ impl Server {
                 if announcement.expire(now, facts.pto) {
                     self.complete(actions);
                 } else if spent {
-                    self.give_up(order, actions);
+                    self.give_up(now, order, actions);
                 }
             }
         }
     }
 
-    fn give_up(&mut self, order: MoveOrder, actions: &mut Actions) {
+    fn give_up(&mut self, now: Instant, order: MoveOrder, actions: &mut Actions) {
         // The client may wait for this very move still, and must not be told again.
         self.bind(order, Notice::Acknowledged);
         self.state = State::Settled;
+        self.asking = Asking::new(now);
         let (strategy, reason) = (order.strategy(), MigrationError::Deadline);
         actions.push(Action::Emit(MigrationEvent::Failed { strategy, reason }));
     }
