@@ -71,7 +71,8 @@ fn behind_a_filter_client_and_server_lose_each_other_and_both_come_to_an_end() {
         scene.run_out(secs(300));
         assert!(matches!(scene.world.outcome(near), Outcome::Failed(_)));
         assert_eq!(scene.world.closed(near), Some(&CloseReason::TimedOut));
-        let failed = MigrationEvent::Failed { strategy: Strategy::Symmetric, reason: MigrationError::Deadline };
+        let failed =
+            MigrationEvent::Failed { strategy: Strategy::Symmetric, reason: MigrationError::Deadline };
         assert_eq!(scene.said(far).last(), Some(&failed));
         assert!(scene.world.closed(far).is_some());
         assert_eq!(scene.settled(), [(0, 1)]);

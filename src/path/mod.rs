@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 pub use amplification::Budget;
 pub use state::{Path, PathState};
-pub use validation::{Answer, Expiry, Validation};
+pub use validation::{Expiry, Validation};
 
 use crate::id::PathId;
 use crate::time::Instant;

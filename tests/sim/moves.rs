@@ -258,9 +258,11 @@ impl Scene {
 
     /// Orders each connection what it plays.
     pub fn plan(&self, to: &str) -> RelocationPlan {
-        let orders = self.conns.iter().zip(&self.plays).filter_map(|(conn, play)| {
-            Some((self.world.server_side(*conn)?.handle, play.order(to)))
-        });
+        let orders = self
+            .conns
+            .iter()
+            .zip(&self.plays)
+            .filter_map(|(conn, play)| Some((self.world.server_side(*conn)?.handle, play.order(to))));
         RelocationPlan::per_connection(orders.collect::<Vec<_>>())
     }
 
@@ -329,8 +331,9 @@ impl Scene {
 
     /// Nobody connected a second time.
     pub fn assert_one_handshake_each(&self) {
-        let connected =
-            |event: &&(Instant, peregrine::Event)| matches!(event.1, peregrine::Event::Connection(_, ConnectionEvent::Connected { .. }));
+        let connected = |event: &&(Instant, peregrine::Event)| {
+            matches!(event.1, peregrine::Event::Connection(_, ConnectionEvent::Connected { .. }))
+        };
         let handshakes = self.world.at(self.server).events().iter().filter(connected).count();
         assert_eq!(handshakes, self.conns.len());
     }

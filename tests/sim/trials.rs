@@ -132,9 +132,7 @@ pub fn is_not_led_astray_by_copies(play: Play) {
             let of_the_server = datagram.from == addr(HOME) || datagram.from == addr(AWAY);
             number += usize::from(of_the_server);
             match (of_the_server, number % 10) {
-                (true, 0) => {
-                    Verdict::Copy { from: addr("40.0.0.6:443"), to: datagram.to, after: ms(3) }
-                }
+                (true, 0) => Verdict::Copy { from: addr("40.0.0.6:443"), to: datagram.to, after: ms(3) },
                 (true, 1) if held_up => Verdict::Delay(ms(8)),
                 _ => Verdict::Pass,
             }

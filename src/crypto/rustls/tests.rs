@@ -180,13 +180,6 @@ fn both_sides_know_what_they_agreed_on() {
 }
 
 #[test]
-fn both_sides_export_the_same_secret() {
-    let (client, server) = established(configs());
-    let (ours, theirs) = (client.tls.exporter_secret(), server.tls.exporter_secret());
-    assert_eq!(ours.expect("a secret").as_bytes(), theirs.expect("a secret").as_bytes());
-}
-
-#[test]
 fn the_servers_tickets_are_1_rtt_bytes() {
     let (mut client, mut server) = ends(configs());
     let hello = client.said.remove(0);
