@@ -12,7 +12,7 @@ use sim::{
     ms, secs, tls,
 };
 
-const SERVER: &str = "203.0.113.1:443";
+const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";
 
 /// A server and a client of it, patient with handshakes, that runs this.
