@@ -23,11 +23,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+use self::peer::Peer;
 use self::peregrine::Peregrine;
 use self::quinn::Quinn;
 use self::report::{Leg, Report};
 use self::terms::{Cipher, Terms};
-use self::workload::Direction;
+use self::workload::{Direction, Outcome, Requests};
 
 /// Measures Peregrine against quinn-proto and the floor.
 #[derive(Debug, Parser)]
@@ -45,8 +46,8 @@ struct Args {
     /// UDP payload of a full datagram in bytes, 1200 to 9000.
     #[arg(long, default_values_t = [1200, 1452])]
     size: Vec<u32>,
-    /// The cipher.
-    #[arg(long, value_enum, default_values_t = [Cipher::Aes128Gcm])]
+    /// The cipher. Without it: AES-128-GCM for everything, and ChaCha20 for bulk transfers unless in the short form.
+    #[arg(long, value_enum)]
     cipher: Vec<Cipher>,
     /// Datagrams in one train at most, 1 to 64.
     #[arg(long, default_value_t = 32)]
@@ -57,7 +58,7 @@ struct Args {
     /// Runs of each leg, 1 to 99.
     #[arg(long)]
     reps: Option<usize>,
-    /// Only this leg, once: for a profiler.
+    /// Only this leg: for a profiler.
     #[arg(long, value_enum)]
     solo: Option<Solo>,
     /// Passed by cargo.
@@ -72,6 +73,12 @@ enum Workload {
     BulkUp,
     /// One stream from server to client.
     BulkDown,
+    /// One connection, 1 KiB each way on a stream of its own, 100 at a time.
+    ManyStreams,
+    /// 1000 connections, 256 bytes there and 1 KiB back, one at a time on each.
+    ManyConnections,
+    /// Full handshakes, one after the other.
+    Handshakes,
 }
 
 /// A leg that may run alone.
@@ -108,17 +115,41 @@ impl Args {
         Ok(())
     }
 
-    fn runs(&self, workload: Workload) -> bool {
-        self.only.is_empty() || self.only.contains(&workload)
+    fn ciphers(&self) -> Vec<Cipher> {
+        match (self.cipher.is_empty(), self.quick) {
+            (false, _) => self.cipher.clone(),
+            (true, true) => vec![Cipher::Aes128Gcm],
+            (true, false) => vec![Cipher::Aes128Gcm, Cipher::Chacha20],
+        }
     }
 
-    fn legs(&self, all: &[Leg]) -> Vec<Leg> {
+    fn runs(&self, workload: Workload, cipher: Cipher) -> bool {
+        let is_bulk = matches!(workload, Workload::BulkUp | Workload::BulkDown);
+        let is_wanted = self.only.is_empty() || self.only.contains(&workload);
+        is_wanted && (is_bulk || cipher == Cipher::Aes128Gcm || !self.cipher.is_empty())
+    }
+
+    fn many_streams(&self) -> Requests {
+        let total = if self.quick { 10_000 } else { 50_000 };
+        Requests { links: 1, at_a_time: 100, total, request: 1024, response: 1024 }
+    }
+
+    fn many_connections(&self) -> Requests {
+        let (links, total) = if self.quick { (200, 4_000) } else { (1_000, 50_000) };
+        Requests { links, at_a_time: 1, total, request: 256, response: 1024 }
+    }
+
+    fn handshakes(&self) -> usize {
+        if self.quick { 50 } else { 300 }
+    }
+
+    fn legs(&self) -> Vec<Leg> {
         let wanted = self.solo.map(|solo| match solo {
             Solo::Peregrine => Leg::Peregrine,
             Solo::Quinn => Leg::Quinn,
             Solo::Floor => Leg::Floor,
         });
-        all.iter().copied().filter(|leg| wanted.is_none_or(|wanted| wanted == *leg)).collect()
+        wanted.map_or(vec![Leg::Peregrine, Leg::Quinn, Leg::Floor], |leg| vec![leg])
     }
 
     fn tell(&self, report: &Report) {
@@ -136,15 +167,13 @@ fn main() -> ExitCode {
         eprintln!("versus: {refusal}");
         return ExitCode::from(2);
     }
-    for &cipher in &args.cipher {
+    for cipher in args.ciphers() {
         for &size in &args.size {
             let size = u16::try_from(size).expect("it was checked");
             let terms = Terms { size, burst: args.burst, cipher };
-            for (workload, direction) in
-                [(Workload::BulkUp, Direction::Up), (Workload::BulkDown, Direction::Down)]
-            {
-                if args.runs(workload) {
-                    args.tell(&bulk(&args, &terms, direction));
+            for workload in Workload::value_variants() {
+                if args.runs(*workload, cipher) {
+                    args.tell(&measure(&args, *workload, &terms));
                 }
             }
         }
@@ -152,28 +181,56 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn bulk(args: &Args, terms: &Terms, direction: Direction) -> Report {
-    let name = match direction {
-        Direction::Up => "bulk-up",
-        Direction::Down => "bulk-down",
+/// Lets the legs take turns.
+fn measure(args: &Args, workload: Workload, terms: &Terms) -> Report {
+    let (name, unit, work) = match workload {
+        Workload::BulkUp => (format!("bulk-up of {} MiB", args.mib()), "MiB/s", args.mib() as f64),
+        Workload::BulkDown => (format!("bulk-down of {} MiB", args.mib()), "MiB/s", args.mib() as f64),
+        Workload::ManyStreams => {
+            let plan = args.many_streams();
+            (format!("many-streams, {}", plan.total), "streams/s", plan.total as f64)
+        }
+        Workload::ManyConnections => {
+            let plan = args.many_connections();
+            (format!("many-connections, {}", plan.links), "requests/s", plan.total as f64)
+        }
+        Workload::Handshakes => {
+            (format!("handshakes, {}", args.handshakes()), "handshakes/s", args.handshakes() as f64)
+        }
     };
-    let (mib, bytes) = (args.mib() as f64, args.mib() << 20);
-    let title = format!(
-        "{name}, {mib} MiB in {}-byte datagrams, {} a train, {}",
-        terms.size,
-        terms.burst,
-        terms.cipher.name()
-    );
-    let mut report = Report::new(title, "MiB/s", mib);
+    let Terms { size, burst, cipher } = terms;
+    let title = format!("{name}, {size}-byte datagrams, {burst} a train, {}", cipher.name());
+    let mut report = Report::new(title, unit, work);
     for _ in 0..args.reps() {
-        for leg in args.legs(&[Leg::Peregrine, Leg::Quinn, Leg::Floor]) {
-            let spent = match leg {
-                Leg::Peregrine => workload::bulk::<Peregrine>(terms, bytes, direction).spent,
-                Leg::Quinn => workload::bulk::<Quinn>(terms, bytes, direction).spent,
-                Leg::Floor => floor::bulk(terms, bytes),
+        for leg in args.legs() {
+            let outcome = match leg {
+                Leg::Peregrine => Some(run::<Peregrine>(args, workload, terms)),
+                Leg::Quinn => Some(run::<Quinn>(args, workload, terms)),
+                Leg::Floor => floor(args, workload, terms),
             };
-            report.add(leg, spent);
+            if let Some(Outcome { spent, datagrams }) = outcome {
+                report.add(leg, spent, datagrams);
+            }
         }
     }
     report
+}
+
+/// One run of a library.
+fn run<P: Peer>(args: &Args, workload: Workload, terms: &Terms) -> Outcome {
+    match workload {
+        Workload::BulkUp => workload::bulk::<P>(terms, args.mib() << 20, Direction::Up),
+        Workload::BulkDown => workload::bulk::<P>(terms, args.mib() << 20, Direction::Down),
+        Workload::ManyStreams => workload::requests::<P>(terms, &args.many_streams()),
+        Workload::ManyConnections => workload::requests::<P>(terms, &args.many_connections()),
+        Workload::Handshakes => workload::handshakes::<P>(terms, args.handshakes()),
+    }
+}
+
+/// One run of the floor; only a bulk transfer has one.
+fn floor(args: &Args, workload: Workload, terms: &Terms) -> Option<Outcome> {
+    match workload {
+        Workload::BulkUp | Workload::BulkDown => Some(floor::bulk(terms, args.mib() << 20)),
+        Workload::ManyStreams | Workload::ManyConnections | Workload::Handshakes => None,
+    }
 }

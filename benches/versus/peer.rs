@@ -102,11 +102,17 @@ impl<P: Peer> Pair<P> {
         while known.is_none() || !confirmed {
             self.advance();
             while let Some(news) = self.sides[0].news() {
-                confirmed |= matches!(news, News::Connected(_));
+                match news {
+                    News::Connected(_) => confirmed = true,
+                    News::Lost(reason) => panic!("the client lost the connection: {reason}"),
+                    News::Readable(..) | News::Writable(..) | News::MayOpen(_) => {}
+                }
             }
             while let Some(news) = self.sides[1].news() {
-                if let News::Connected(link) = news {
-                    known = Some(link);
+                match news {
+                    News::Connected(link) => known = Some(link),
+                    News::Lost(reason) => panic!("the server lost the connection: {reason}"),
+                    News::Readable(..) | News::Writable(..) | News::MayOpen(_) => {}
                 }
             }
         }

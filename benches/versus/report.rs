@@ -30,6 +30,8 @@ struct Rates {
     leg: Leg,
     /// Units of work in a second of processor time, in rising order.
     sorted: Vec<f64>,
+    /// Datagrams of both directions in the last run.
+    datagrams: u64,
 }
 
 impl Rates {
@@ -62,15 +64,16 @@ impl Report {
         Self { title, unit, work, rates: Vec::new() }
     }
 
-    /// A leg did the work once, in this much processor time.
-    pub fn add(&mut self, leg: Leg, spent: Duration) {
+    /// A leg did the work once, in this much processor time and with this many datagrams.
+    pub fn add(&mut self, leg: Leg, spent: Duration, datagrams: u64) {
         let rate = self.work / spent.as_secs_f64();
         match self.rates.iter_mut().find(|rates| rates.leg == leg) {
             Some(rates) => {
                 let at = rates.sorted.partition_point(|other| *other < rate);
                 rates.sorted.insert(at, rate);
+                rates.datagrams = datagrams;
             }
-            None => self.rates.push(Rates { leg, sorted: vec![rate] }),
+            None => self.rates.push(Rates { leg, sorted: vec![rate], datagrams }),
         }
     }
 
@@ -92,6 +95,7 @@ impl Report {
                 "min": rates.least(),
                 "max": rates.most(),
                 "runs": rates.sorted.len(),
+                "datagrams": rates.datagrams,
             })
         });
         json!({
@@ -107,10 +111,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
-        writeln!(f, "  {:<12} {:>10} {:>10} {:>10}   {} of processor time", "", "median", "min", "max", self.unit)?;
+        writeln!(
+            f,
+            "  {:<12} {:>10} {:>10} {:>10}   {} of processor time",
+            "", "median", "min", "max", self.unit
+        )?;
         for rates in &self.rates {
             let (median, least, most) = (rates.median(), rates.least(), rates.most());
-            writeln!(f, "  {:<12} {median:>10.0} {least:>10.0} {most:>10.0}", rates.leg.name())?;
+            let (name, datagrams) = (rates.leg.name(), rates.datagrams);
+            writeln!(f, "  {name:<12} {median:>10.0} {least:>10.0} {most:>10.0} {datagrams:>10}")?;
         }
         let mut ratios = String::new();
         for leg in [Leg::Quinn, Leg::Floor] {
@@ -118,6 +127,6 @@ impl fmt::Display for Report {
                 write!(ratios, "   {ratio:.2} x {}", leg.name())?;
             }
         }
-        writeln!(f, "  peregrine = {}", ratios.trim_start())
+        if ratios.is_empty() { Ok(()) } else { writeln!(f, "  peregrine = {}", ratios.trim_start()) }
     }
 }

@@ -104,3 +104,101 @@ pub fn bulk<P: Peer>(terms: &Terms, bytes: u64, direction: Direction) -> Outcome
     assert_eq!(received, bytes, "all bytes arrive");
     Outcome { spent, datagrams: pair.datagrams - before }
 }
+
+/// Requests and responses, each on a bidirectional stream of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requests {
+    /// Connections.
+    pub links: usize,
+    /// Streams that each connection has open at a time.
+    pub at_a_time: usize,
+    /// Requests on all connections together.
+    pub total: usize,
+    /// Bytes of a request.
+    pub request: usize,
+    /// Bytes of a response.
+    pub response: usize,
+}
+
+impl Requests {
+    /// Sends a request on a new stream; false if the server does not permit one now.
+    fn ask<P: Peer>(&self, client: &mut P, link: P::Link) -> bool {
+        let Some(stream) = client.open(link, Way::Both) else { return false };
+        say(client, link, stream, self.request);
+        true
+    }
+}
+
+/// Writes a short message and ends the stream.
+fn say<P: Peer>(peer: &mut P, link: P::Link, stream: P::Stream, len: usize) {
+    let mut message = Bytes::from_static(&[0x5a; 4096]).slice(..len);
+    peer.write(link, stream, &mut message);
+    assert!(message.is_empty(), "a short message fits");
+    peer.finish(link, stream);
+}
+
+/// Many short exchanges, on one connection or on many.
+pub fn requests<P: Peer>(terms: &Terms, plan: &Requests) -> Outcome {
+    let mut pair = Pair::<P>::new(terms);
+    let links: Vec<P::Link> = (0..plan.links).map(|_| pair.connect()[0]).collect();
+    let (before, processor) = (pair.datagrams, Processor::start());
+    // Connections that may ask once more, as often as they stand here.
+    let mut turns: Vec<P::Link> = links.iter().copied().cycle().take(plan.links * plan.at_a_time).collect();
+    let mut waiting = Vec::new();
+    let (mut asked, mut answered, mut bytes) = (0, 0, [0; 2]);
+    while answered < plan.total {
+        while asked < plan.total
+            && let Some(link) = turns.pop()
+        {
+            if plan.ask(&mut pair.sides[0], link) {
+                asked += 1;
+            } else {
+                waiting.push(link);
+            }
+        }
+        turns.append(&mut waiting);
+        pair.advance();
+        while let Some(news) = pair.sides[1].news() {
+            match news {
+                News::Readable(link, stream) => {
+                    let read = pair.sides[1].read(link, stream);
+                    bytes[1] += read.bytes;
+                    if read.end {
+                        say(&mut pair.sides[1], link, stream, plan.response);
+                    }
+                }
+                News::Lost(reason) => panic!("the server lost a connection: {reason}"),
+                News::Connected(_) | News::Writable(..) | News::MayOpen(_) => {}
+            }
+        }
+        while let Some(news) = pair.sides[0].news() {
+            match news {
+                News::Readable(link, stream) => {
+                    let read = pair.sides[0].read(link, stream);
+                    bytes[0] += read.bytes;
+                    if read.end {
+                        answered += 1;
+                        turns.push(link);
+                    }
+                }
+                News::Lost(reason) => panic!("the client lost a connection: {reason}"),
+                News::Connected(_) | News::Writable(..) | News::MayOpen(_) => {}
+            }
+        }
+    }
+    let spent = processor.spent();
+    let expected = [plan.response, plan.request].map(|len| (len * plan.total) as u64);
+    assert_eq!(bytes, expected, "all bytes arrive");
+    Outcome { spent, datagrams: pair.datagrams - before }
+}
+
+/// Full handshakes one after the other, each until nobody has anything left to say.
+pub fn handshakes<P: Peer>(terms: &Terms, count: usize) -> Outcome {
+    let mut pair = Pair::<P>::new(terms);
+    pair.connect();
+    let (before, processor) = (pair.datagrams, Processor::start());
+    for _ in 0..count {
+        pair.connect();
+    }
+    Outcome { spent: processor.spent(), datagrams: pair.datagrams - before }
+}

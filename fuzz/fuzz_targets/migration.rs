@@ -55,7 +55,7 @@ enum ForClient {
     Migrated { number: u16, from: Address },
     Pool { number: u16, from: Address, target: Option<Address> },
     AckSent,
-    Arrived { from: Address, number: u16, ack_eliciting: bool, probing: bool },
+    Arrived { from: Address, number: u16, ack_eliciting: bool },
     Duplicate { number: u16 },
     LossTimeout,
     Proved { address: Address, padded: bool, number: u16 },
@@ -178,8 +178,8 @@ fn drive_client(agreement: Agreement, case: &Case) {
                 ClientInput::Frame { number: number.into(), from: from.get(), frame }
             }
             ForClient::AckSent => ClientInput::AckSent,
-            ForClient::Arrived { from, number, ack_eliciting, probing } => {
-                ClientInput::Arrived { from: from.get(), number: number.into(), ack_eliciting, probing }
+            ForClient::Arrived { from, number, ack_eliciting } => {
+                ClientInput::Arrived { from: from.get(), number: number.into(), ack_eliciting }
             }
             ForClient::Duplicate { number } => ClientInput::Duplicate { number: number.into() },
             ForClient::LossTimeout => ClientInput::LossTimeout,

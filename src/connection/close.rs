@@ -1,8 +1,10 @@
 //! Ending a connection: what CONNECTION_CLOSE says, and how often (RFC 9000, Section 10.2).
 
+use smallvec::SmallVec;
+
 use crate::error::{Code, TransportError};
 use crate::frame::ConnectionClose;
-use crate::id::SpaceId;
+use crate::id::{PathId, SpaceId};
 use crate::packet::PacketWriter;
 use crate::time::Instant;
 use crate::varint::VarInt;
@@ -54,17 +56,19 @@ pub struct Closing {
     pub farewell: Farewell,
     /// When the connection is forgotten.
     pub until: Instant,
-    /// Whether it is to be said now.
-    due: bool,
+    /// Where we say it: home, and every candidate that has spoken (server-migration rules, 2.12).
+    places: SmallVec<[PathId; 1]>,
+    /// Those of them where it is to be said now.
+    due: SmallVec<[PathId; 1]>,
     /// Packets that came since, and how many of them bring the next answer.
     received: u32,
     threshold: u32,
 }
 
 impl Closing {
-    /// Begins by saying it once.
-    pub fn new(farewell: Farewell, until: Instant) -> Self {
-        Self { farewell, until, due: true, received: 0, threshold: 1 }
+    /// Begins by saying it once in each place.
+    pub fn new(farewell: Farewell, until: Instant, places: SmallVec<[PathId; 1]>) -> Self {
+        Self { farewell, until, due: places.clone(), places, received: 0, threshold: 1 }
     }
 
     /// A packet came: every answer takes twice as many packets as the one before.
@@ -73,36 +77,50 @@ impl Closing {
         if self.received >= self.threshold {
             self.threshold = self.threshold.saturating_mul(2);
             self.received = 0;
-            self.due = true;
+            self.due.clone_from(&self.places);
         }
     }
 
-    /// Whether the frame is to be sent now.
-    pub fn is_due(&self) -> bool {
-        self.due
+    /// Where the frame is to be sent now.
+    pub fn due(&self) -> impl Iterator<Item = PathId> + '_ {
+        self.due.iter().copied()
     }
 
-    /// It was sent.
-    pub fn on_sent(&mut self) {
-        self.due = false;
+    /// It was sent there.
+    pub fn on_sent(&mut self, place: PathId) {
+        self.due.retain(|due| *due != place);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     #[test]
     fn a_flood_is_answered_ever_more_rarely() {
         let farewell = Farewell::application(VarInt::ZERO, b"bye");
-        let mut closing = Closing::new(farewell, Instant::from_millis(300));
+        let mut closing = Closing::new(farewell, Instant::from_millis(300), smallvec![PathId(0)]);
         let mut answers = 0;
         for _ in 0..1000 {
             closing.on_received();
-            answers += u32::from(closing.is_due());
-            closing.on_sent();
+            answers += closing.due().count();
+            closing.on_sent(PathId(0));
         }
         assert_eq!(answers, 9);
+    }
+
+    #[test]
+    fn it_is_said_once_in_every_place() {
+        let farewell = Farewell::application(VarInt::ZERO, b"bye");
+        let places = smallvec![PathId(0), PathId(3)];
+        let mut closing = Closing::new(farewell, Instant::from_millis(300), places);
+        assert_eq!(closing.due().collect::<Vec<_>>(), [PathId(0), PathId(3)]);
+        closing.on_sent(PathId(0));
+        assert_eq!(closing.due().collect::<Vec<_>>(), [PathId(3)]);
+        closing.on_sent(PathId(3));
+        assert_eq!(closing.due().count(), 0);
     }
 
     #[test]

@@ -53,13 +53,12 @@ impl Connection {
             Frame::HandshakeDone => self.on_handshake_done(now),
             Frame::NewToken(_) => self.refuse_from_client("NEW_TOKEN from a client"),
             Frame::ServerMigration(_) | Frame::ServerMigrated | Frame::PoolMigrationAddress(_) => {
-                self.refuse_from_client("a migration frame from a client")?;
                 self.on_migration_frame(now, from, &frame, seen)
             }
         }
     }
 
-    fn refuse_from_client(&self, reason: &'static str) -> Result<(), TransportError> {
+    pub(super) fn refuse_from_client(&self, reason: &'static str) -> Result<(), TransportError> {
         match self.role {
             Role::Client { .. } => Ok(()),
             Role::Server { .. } => Err(TransportError::protocol_violation(reason)),

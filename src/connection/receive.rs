@@ -114,7 +114,8 @@ impl Connection {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto)
+            let Ok(opened) =
+                own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, || pto)
             else {
                 continue;
             };
@@ -122,7 +123,7 @@ impl Connection {
             let closes = Frames::new(payload)
                 .map_while(Result::ok)
                 .any(|f| matches!(f, crate::frame::Frame::ConnectionClose(_)) && f.is_permitted_in(kind));
-            if closes && path.remote == self.remote() {
+            if closes && self.paths.to(path.remote).is_some() {
                 return self.drain(now, CloseReason::TimedOut);
             }
         }
@@ -139,12 +140,16 @@ impl Connection {
         came: &mut Came,
         packet: &mut Packet<'_>,
     ) -> Result<(), DropReason> {
+        if let PacketHeader::Retry { .. } = packet.header {
+            return self.on_retry(now, came.path, packet.bytes);
+        }
         let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
         })?;
         self.check_header(came, &packet.header)?;
-        let pto = self.pto();
+        let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
+        let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
         let complete = self.phase.is_established();
         let Some(space) = self.spaces.get_mut(space_id) else {
             return self.keep_early(came, space_id, packet.bytes);
@@ -382,7 +387,9 @@ impl Connection {
             Role::Client { .. } => self.client_arrival(now, came, seen),
             Role::Server { .. } => {
                 // Section 9.3: only the highest-numbered non-probing packet moves a peer, or reordering would bounce us.
-                if path != self.paths.home().id && seen.newest && !seen.probing {
+                // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
+                let late = self.steering.was_at(came.path.local);
+                if path != self.paths.home().id && seen.newest && !seen.probing && !late {
                     self.follow(now, path);
                 }
                 self.server_arrival(now, seen);

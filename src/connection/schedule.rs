@@ -2,8 +2,8 @@
 //!
 //! A flight is an attempt: whether anything comes out is known when it was written, not before.
 
+use super::Connection;
 use super::phase::Phase;
-use super::{Connection, Role};
 use crate::config::MIN_DATAGRAM;
 use crate::id::{PathId, SpaceId};
 use crate::packet::Allowance;
@@ -48,7 +48,8 @@ impl Connection {
     /// What cannot wait: closing, challenges and answers, announcements, probes.
     pub(super) fn urgent_flight(&self, now: Instant) -> Option<Flight> {
         if let Phase::Closing(closing) = &self.phase {
-            return closing.is_due().then(|| self.home_flight(Purpose::Close, Allowance::Full, 0)).flatten();
+            let mut places = closing.due().filter_map(|id| self.paths.get(id));
+            return places.find_map(|path| flight_on(path, Purpose::Close, Allowance::Full, 0));
         }
         if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(now, path)) {
             return Some(flight);
@@ -94,13 +95,7 @@ impl Connection {
     }
 
     fn home_flight(&self, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {
-        let home = self.paths.home();
-        let budget = home.budget().map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let max_len = usize::from(home.datagram_size).min(budget);
-        if max_len < MIN_USEFUL {
-            return None;
-        }
-        Some(Flight { path: home.id, purpose, allowance, max_len, min_len, burst: 0 })
+        flight_on(self.paths.home(), purpose, allowance, min_len)
     }
 
     /// A challenge or an answer that waits on this path.
@@ -127,8 +122,8 @@ impl Connection {
                     if self.lead(now) == Some(path.id) { Allowance::Full } else { Allowance::Seek };
                 if left >= min_len {
                     Some(Flight { allowance, max_len: size.min(left), ..flight })
-                } else if left >= MIN_USEFUL || matches!(self.role, Role::Client { .. }) && wanted {
-                    // A candidate is never worse off than a silent one: one bare challenge a round needs no budget.
+                } else if left >= MIN_USEFUL || wanted && self.steering.names(path.tuple.remote) {
+                    // A named address is never worse off than a silent one: one bare challenge a round needs no budget.
                     Some(Flight { max_len: MIN_USEFUL.max(left), min_len: 0, ..flight })
                 } else {
                     None
@@ -140,4 +135,14 @@ impl Connection {
             }
         }
     }
+}
+
+/// A flight on this path, as large as its budget permits.
+fn flight_on(path: &Path, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {
+    let budget = path.budget().map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let max_len = usize::from(path.datagram_size).min(budget);
+    if max_len < MIN_USEFUL {
+        return None;
+    }
+    Some(Flight { path: path.id, purpose, allowance, max_len, min_len, burst: 0 })
 }

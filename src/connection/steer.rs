@@ -80,6 +80,21 @@ impl Steering {
         self.switch.is_some_and(|(_, former)| former.ip.is_some() && former == local)
     }
 
+    /// Whether the former home, which is there, is kept beyond its time.
+    pub(super) fn keeps(&self, former: SocketAddr) -> bool {
+        self.client().is_some_and(|client| client.keeps(former))
+    }
+
+    /// Whether the server named this address to its client.
+    pub(super) fn names(&self, address: SocketAddr) -> bool {
+        self.client().is_some_and(|client| client.names(address))
+    }
+
+    /// Whether a server has moved and its client has not answered yet.
+    pub(super) fn hurries(&self) -> bool {
+        self.server().is_some_and(Server::hurries)
+    }
+
     /// Longest wait between probes.
     pub(super) fn pto_cap(&self) -> Option<Duration> {
         let hurries = match &self.migration {
@@ -185,14 +200,15 @@ impl Connection {
     }
 
     pub(super) fn on_loss_timeout(&mut self, now: Instant, space: SpaceId) {
-        if space == SpaceId::Data {
+        // There are no candidates before the handshake is confirmed [2.1].
+        if space == SpaceId::Data && self.phase.is_confirmed() {
             self.inform_client(now, ClientInput::LossTimeout);
         }
     }
 
     /// An ACK of 1-RTT packets was sent.
     pub(super) fn on_ack_went(&mut self, now: Instant) {
-        if self.steering.client().is_some_and(Client::awaits_ack) {
+        if self.phase.is_confirmed() && self.steering.client().is_some_and(Client::awaits_ack) {
             self.inform_client(now, ClientInput::AckSent);
         }
     }
@@ -209,9 +225,9 @@ impl Connection {
     }
 
     pub(super) fn client_arrival(&mut self, now: Instant, came: &Came, seen: Seen) {
-        let Seen { number, ack_eliciting, probing, .. } = seen;
+        let Seen { number, ack_eliciting, .. } = seen;
         let from = came.path.remote;
-        self.inform_client(now, ClientInput::Arrived { from, number, ack_eliciting, probing });
+        self.inform_client(now, ClientInput::Arrived { from, number, ack_eliciting });
     }
 
     pub(super) fn server_arrival(&mut self, now: Instant, seen: Seen) {
@@ -259,6 +275,7 @@ impl Connection {
         if self.migration_config().is_none() {
             return Err(TransportError::frame_encoding("the frame type is unknown"));
         }
+        self.refuse_from_client("a migration frame from a client")?;
         if self.steering.client().is_none() {
             return Err(TransportError::protocol_violation("a migration frame though nothing was agreed"));
         }
@@ -377,6 +394,7 @@ impl Connection {
             match action {
                 Action::Seek(address) => self.seek(address),
                 Action::Forget(address) => self.forget_candidate(now, address),
+                Action::Recall(address) => self.recall(now, address),
                 Action::Adopt(address) => self.adopt(now, address),
                 Action::Ask => self.control.ask(),
                 Action::AskFormer => self.ask_former(),
@@ -408,15 +426,29 @@ impl Connection {
         if id == self.paths.home().id || self.paths.former() == Some(id) {
             return;
         }
-        let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        self.recovery.abandon_path(id, &mut fates);
-        self.reconsider(now, SpaceId::Data, &fates);
-        self.scratch.fates = fates;
+        self.abandon(now, id);
         self.paths.remove(id);
         if !self.steering.client().is_some_and(|client| client.names(address)) {
             self.remote_ids.unbind_and_retire(address);
         }
+    }
+
+    /// Home has spoken louder than a candidate: what was sent there goes home again [2.4, 2.6].
+    fn recall(&mut self, now: Instant, address: SocketAddr) {
+        let home = self.paths.home().id;
+        if let Some(id) = self.paths.to(address).filter(|id| *id != home) {
+            self.abandon(now, id);
+        }
+    }
+
+    /// What is in flight on a path is sent again elsewhere, and is no sign of congestion.
+    fn abandon(&mut self, now: Instant, path: PathId) {
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.abandon_path(path, &mut fates);
+        self.settle_windows(now, &fates);
+        self.reconsider(now, SpaceId::Data, &fates);
+        self.scratch.fates = fates;
     }
 
     /// A candidate has answered: it is home, everything on it begins afresh, and what was on its way to the old home is
@@ -442,13 +474,8 @@ impl Connection {
 
     /// What was in flight on a path that is not home any more is sent again, and charges nobody.
     fn leave(&mut self, now: Instant, path: PathId) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        self.recovery.abandon_path(path, &mut fates);
+        self.abandon(now, path);
         self.recovery.reset_backoff();
-        self.settle_windows(now, &fates);
-        self.reconsider(now, SpaceId::Data, &fates);
-        self.scratch.fates = fates;
         self.idle.restart(now);
     }
 
@@ -466,9 +493,18 @@ impl Connection {
     pub(crate) fn relocate(&mut self, now: Instant, local: Local, announce_at: Instant) {
         let former = self.paths.home().tuple.local;
         let moves = self.would_move().is_some();
-        let others: smallvec::SmallVec<[PathId; 4]> = self.paths.iter().skip(1).map(|path| path.id).collect();
+        // A client that was followed on trust is still followed on trust: the address it was proved at moves along.
+        let fallback = self.paths.fallback();
+        let others = self.paths.iter().skip(1).map(|path| path.id).filter(|id| Some(*id) != fallback);
+        let others: smallvec::SmallVec<[PathId; 4]> = others.collect();
         others.into_iter().for_each(|id| self.forget_path(id));
-        self.paths.home_mut().tuple.local = local;
+        for path in self.paths.iter_mut() {
+            path.tuple.local = local;
+            if moves {
+                // Questions and answers of the old place mean nothing at the new one.
+                path.validation.clear();
+            }
+        }
         if !moves {
             return;
         }
@@ -496,6 +532,9 @@ impl Connection {
         let mut fresh = super::fresh_path(&self.config, id, tuple, dcid, state);
         fresh.datagram_size = size;
         fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
+        if !fresh.is_validated() {
+            fresh.validation.begin(now, self.rng.bytes(), rtt.pto_base(SpaceId::Data));
+        }
         *self.paths.home_mut() = fresh;
         self.idle.restart(now);
     }
@@ -506,6 +545,14 @@ impl Connection {
             return None;
         }
         self.steering.server().and_then(Server::would_move)
+    }
+
+    /// Whether the order's target, if it has one, is one that our client could use, whatever else stands against it.
+    pub(crate) fn suits(&self, order: MoveOrder) -> bool {
+        match order {
+            MoveOrder::Explicit(target) => target.like(self.remote()).is_some(),
+            MoveOrder::Pool | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric => true,
+        }
     }
 
     /// Whether this order could be given.
@@ -632,9 +679,13 @@ impl<'a> Migrations<'a> {
     ///
     /// # Errors
     ///
-    /// [`MigrationError::Disabled`] without an agreement, [`MigrationError::WrongSide`] at a server.
+    /// [`MigrationError::Disabled`] without an agreement, [`MigrationError::WrongSide`] at a server,
+    /// [`MigrationError::HandshakeNotComplete`] until the handshake is confirmed.
     pub fn seek_now(&mut self, now: Instant) -> Result<(), MigrationError> {
         match &self.connection.steering.migration {
+            Some(Migration::Client(_)) if !self.connection.phase.is_confirmed() => {
+                Err(MigrationError::HandshakeNotComplete)
+            }
             Some(Migration::Client(_)) => {
                 self.connection.inform_client(now, ClientInput::SeekNow);
                 Ok(())

@@ -13,10 +13,11 @@ use crate::time::{Instant, earliest};
 const TIMERS: [TimerKind; 10] = [
     TimerKind::Close,
     TimerKind::Handshake,
+    // Before the idle timer: a search that failed says so before the connection ends.
+    TimerKind::Migration,
     TimerKind::Idle,
     TimerKind::Recovery,
     TimerKind::Ack,
-    TimerKind::Migration,
     TimerKind::Path,
     TimerKind::KeepAlive,
     TimerKind::Keys,
@@ -64,7 +65,7 @@ impl Connection {
             }
             TimerKind::Path if open => {
                 let validations = self.paths.iter().fold(None, |at, p| earliest(at, p.validation.deadline()));
-                earliest(validations, self.paths.former_deadline())
+                earliest(validations, self.former_deadline())
             }
             TimerKind::Migration if open => self.migration_deadline(),
             TimerKind::Keys if open => {
@@ -180,14 +181,22 @@ impl Connection {
         self.paths.home_mut().rtt.forget_hint();
         self.recovery.reoffer_oldest(space, 2, fates);
         self.reconsider(now, space, fates);
+        // A server that has moved announces on a clock of its own, and takes along what is offered [3.1].
+        let probes = if space == SpaceId::Data && self.steering.hurries() { 0 } else { 2 };
         if let Some(own) = self.spaces.get_mut(space) {
-            own.probes = 2;
+            own.probes = probes;
         }
         self.on_loss_timeout(now, space);
     }
 
+    /// When the former home is forgotten; not while it may have to be home again.
+    fn former_deadline(&self) -> Option<Instant> {
+        let former = self.paths.get(self.paths.former()?)?;
+        self.paths.former_deadline().filter(|_| !self.steering.keeps(former.tuple.remote))
+    }
+
     fn on_path_timeout(&mut self, now: Instant) {
-        if self.paths.former_deadline().is_some_and(|at| at <= now) {
+        if self.former_deadline().is_some_and(|at| at <= now) {
             if let Some(former) = self.paths.former() {
                 self.forget_path(former);
             }

@@ -115,7 +115,7 @@ impl Endpoint {
                 continue;
             };
             let fit = connection.check_order(order);
-            let suited = fit != Err(MigrationError::Target);
+            let suited = connection.suits(order);
             match suits.iter_mut().find(|(known, _)| *known == order) {
                 Some((_, any)) => *any |= suited,
                 None => suits.push((order, suited)),

@@ -32,6 +32,11 @@ impl Asking {
         self.since + base.saturating_mul(1 << self.row.min(16)).min(cap.max(base))
     }
 
+    /// The last packet from the peer, or the last question.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
     /// A question was asked.
     pub fn on_asked(&mut self, now: Instant) {
         self.row = self.row.saturating_add(1);

@@ -1,11 +1,16 @@
-//! How often the client may ask: token buckets for the connection, and an allotment for each address.
+//! How often the client may ask: token buckets for the connection, and the challenges of the last second.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::{Instant, micros};
 
 /// A second in microseconds: the worth of one token.
 const TOKEN: u64 = 1_000_000;
+
+/// Challenges of one second that are remembered; the buckets permit fewer.
+const MAX_REMEMBERED: usize = 256;
 
 /// A bucket of tokens, refilled by one a second of the time it is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,28 +49,24 @@ impl Bucket {
     }
 }
 
-/// Challenges of the running second to one address: each may cost the peer one of our connection IDs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allotment {
-    since: Instant,
-    taken: u64,
-}
+/// Challenges of the last second: each may cost the peer one of our connection IDs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attention(VecDeque<(Instant, SocketAddr)>);
 
-impl Allotment {
-    /// Nothing taken yet.
-    pub fn new(now: Instant) -> Self {
-        Self { since: now, taken: 0 }
+impl Attention {
+    /// Whether this address may be challenged: in any one second as often as there are spare connection IDs, less one,
+    /// and at least once (server-migration rules, 2.3).
+    pub fn permits(&mut self, now: Instant, address: SocketAddr, spare_ids: u64) -> bool {
+        while self.0.front().is_some_and(|(at, _)| now.since(*at) >= Duration::from_secs(1)) {
+            self.0.pop_front();
+        }
+        let taken = self.0.iter().filter(|(_, asked)| *asked == address).count();
+        self.0.len() < MAX_REMEMBERED && (taken as u64) < spare_ids.saturating_sub(1).max(1)
     }
 
-    /// Takes a challenge, of which one second permits as many as there are spare connection IDs, less one, and at
-    /// least one (server-migration rules, 2.3).
-    pub fn take(&mut self, now: Instant, spare_ids: u64) -> bool {
-        if now.since(self.since) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        let permitted = self.taken < spare_ids.saturating_sub(1).max(1);
-        self.taken += u64::from(permitted);
-        permitted
+    /// It was challenged.
+    pub fn on_asked(&mut self, now: Instant, address: SocketAddr) {
+        self.0.push_back((now, address));
     }
 }
 
@@ -94,19 +95,41 @@ mod tests {
         assert_eq!([bucket.take(), bucket.take()], [true, false]);
     }
 
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 443))
+    }
+
+    fn take(attention: &mut Attention, now: u64, last: u8, spare_ids: u64) -> bool {
+        let permitted = attention.permits(at(now), address(last), spare_ids);
+        if permitted {
+            attention.on_asked(at(now), address(last));
+        }
+        permitted
+    }
+
     #[test]
     fn an_address_is_not_asked_more_often_than_there_are_ids_to_burn() {
-        let mut allotment = Allotment::new(at(0));
-        let taken = (0..10).filter(|_| allotment.take(at(500), 4)).count();
+        let mut attention = Attention::default();
+        let taken = (0..10).filter(|_| take(&mut attention, 500, 1, 4)).count();
         assert_eq!(taken, 3);
-        assert!(allotment.take(at(1000), 4));
+        assert!(take(&mut attention, 500, 2, 4), "another address has an allotment of its own");
+        assert!(!take(&mut attention, 1499, 1, 4));
+        assert!(take(&mut attention, 1500, 1, 4));
+    }
+
+    #[test]
+    fn no_second_anywhere_sees_more_than_the_allotment() {
+        let mut attention = Attention::default();
+        let taken: Vec<u64> = (0..5000).step_by(10).filter(|now| take(&mut attention, *now, 1, 3)).collect();
+        assert!(taken.windows(3).all(|three| three[2] - three[0] >= 1000), "{taken:?}");
+        assert_eq!(taken.len(), 10);
     }
 
     #[test]
     fn without_spare_ids_one_a_second_is_still_asked() {
-        let mut allotment = Allotment::new(at(0));
-        assert!(allotment.take(at(0), 0));
-        assert!(!allotment.take(at(999), 0));
-        assert!(allotment.take(at(1000), 0));
+        let mut attention = Attention::default();
+        assert!(take(&mut attention, 0, 1, 0));
+        assert!(!take(&mut attention, 999, 1, 0));
+        assert!(take(&mut attention, 1000, 1, 0));
     }
 }

@@ -1,18 +1,17 @@
 //! The client's side of server migration: what the server has said, and the search it may lead to.
 //!
-//! The only match on the strategy at a client is the one on [`Notice`]. Rules in brackets are those of server-migration.
+//! What the frames mean is the [`Notice`]'s business, whom to ask and how often the [`Seek`]'s. Rules in brackets are those of server-migration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::asking::Asking;
-use super::explicit;
+use super::notice::Notice;
 use super::policy::AddressPolicy;
-use super::pool::{self, Insertion, Members};
+use super::pool::Members;
 use super::scheduler::AddressScheduler;
 use super::seek::{Origin, Seek};
-use super::synchronized;
 use super::{Action, Actions, Facts, MigrationEvent, SeekPolicy};
 use crate::error::{MigrationError, TransportError};
 use crate::frame::{MigrationTarget, ServerMigration};
@@ -72,8 +71,6 @@ pub enum ClientInput {
         number: PacketNumber,
         /// Whether it asks for an acknowledgement.
         ack_eliciting: bool,
-        /// Whether it holds probing frames only (RFC 9000, Section 9.1).
-        probing: bool,
     },
     /// A copy of a known packet came from home.
     Duplicate {
@@ -99,23 +96,6 @@ pub enum ClientInput {
     Due,
 }
 
-/// What the server has said of its moves.
-#[derive(Debug)]
-enum Notice {
-    /// Nothing that is still in force.
-    None,
-    /// Where it will be.
-    Explicit {
-        announced: explicit::Announced,
-        /// A proactive client has yet to begin its search.
-        eager: bool,
-    },
-    /// That it will move.
-    Synchronized(synchronized::Announced),
-    /// Where it may be, for as long as the connection lasts.
-    Pool(Members),
-}
-
 /// An adopted path that is proved once more, in full size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Recheck {
@@ -127,14 +107,13 @@ struct Recheck {
 /// The machine of a client that agreed on server migration.
 #[derive(Debug)]
 pub struct Client {
-    agreement: Agreement,
-    settings: Settings,
+    /// How long a silent server is sought.
+    deadline: Duration,
     notice: Notice,
     seek: Seek,
     asking: Asking,
-    /// The packet that ended the last migration, and how many ended.
+    /// The packet that ended the last migration.
     ended: Option<PacketNumber>,
-    completed: u64,
     /// SERVER_MIGRATED was reported in the migration under way.
     told: bool,
     recheck: Option<Recheck>,
@@ -146,36 +125,18 @@ pub struct Client {
     reset: bool,
 }
 
-/// What is left of the settings once the scheduler has its pool.
-struct Settings {
-    seek: SeekPolicy,
-    deadline: Duration,
-    policy: Arc<dyn AddressPolicy>,
-    pool: Option<Members>,
-}
-
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings")
-            .field("seek", &self.seek)
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Client {
     /// Begins when the handshake is complete.
     pub fn new(now: Instant, agreement: Agreement, settings: ClientSettings) -> Self {
         let ClientSettings { seek, deadline, pool_limit, policy, scheduler } = settings;
-        let pool = Some(Members::new(scheduler, pool_limit));
+        let proactive = seek == SeekPolicy::Proactive;
+        let members = Members::new(scheduler, pool_limit);
         Self {
-            agreement,
-            settings: Settings { seek, deadline, policy, pool },
-            notice: Notice::None,
+            deadline,
+            notice: Notice::new(agreement, policy, proactive, members),
             seek: Seek::new(now, deadline),
             asking: Asking::new(now),
             ended: None,
-            completed: 0,
             told: false,
             recheck: None,
             reprove_from: now,
@@ -184,49 +145,30 @@ impl Client {
         }
     }
 
+    // ---- what the connection asks -------------------------------------------------------------------
+
     /// Whether a packet from there, with this number, may be the server's although it is not home [2.1, 2.2].
     pub fn welcomes(&self, from: SocketAddr, number: PacketNumber, home: SocketAddr) -> bool {
         if self.seek.has(from) {
             return true;
         }
-        let named = self.names(from);
-        (named || self.trusts_sources() && self.seek.is_above_all(number))
-            && self.settings.policy.permits(home, from)
+        let shown = self.notice.trusts_sources() && self.seek.is_above_all(number);
+        (shown || self.names(from)) && self.notice.permits(home, from)
     }
 
     /// Whether the server named this address and may still move there.
     pub fn names(&self, address: SocketAddr) -> bool {
-        match &self.notice {
-            Notice::None | Notice::Synchronized(_) => false,
-            Notice::Explicit { announced, .. } => announced.address == address,
-            Notice::Pool(members) => members.names(address),
-        }
-    }
-
-    /// Whether the source of a packet alone may show where the server is [2.1].
-    fn trusts_sources(&self) -> bool {
-        let announced = matches!(self.notice, Notice::Synchronized(_));
-        self.agreement.permits(Strategy::Symmetric)
-            || announced && self.agreement.permits(Strategy::SynchronizedSymmetric)
-    }
-
-    /// When a move was announced, if one is.
-    fn announced(&self) -> Option<Instant> {
-        match &self.notice {
-            Notice::None | Notice::Pool(_) => None,
-            Notice::Explicit { announced, .. } => Some(announced.since),
-            Notice::Synchronized(announced) => Some(announced.since),
-        }
+        self.notice.names(address)
     }
 
     /// Whether the ACK of an announcement is to be reported.
     pub fn awaits_ack(&self) -> bool {
-        matches!(self.notice, Notice::Explicit { eager: true, .. })
+        self.notice.is_eager()
     }
 
     /// Until when the connection must not end by its idle timer [2.7].
     pub fn held_until(&self) -> Option<Instant> {
-        let held = !self.seek.has_failed() && (self.announced().is_some() || self.seek.is_running());
+        let held = !self.seek.has_failed() && (self.is_announced() || self.seek.is_running());
         held.then(|| self.seek.deadline())
     }
 
@@ -235,21 +177,22 @@ impl Client {
         self.seek.lead(now)
     }
 
-    /// The strategy by which this address would be the server's.
-    fn strategy_of(&self, address: SocketAddr) -> Strategy {
-        match &self.notice {
-            Notice::Explicit { announced, .. } if announced.address == address => Strategy::Explicit,
-            Notice::Pool(members) if members.names(address) => Strategy::Pool,
-            Notice::Synchronized(_) => Strategy::SynchronizedSymmetric,
-            Notice::None | Notice::Explicit { .. } | Notice::Pool(_) => Strategy::Symmetric,
-        }
+    /// Whether the former home, which is there, is still needed when its time is over: to go back to, or because it may
+    /// be the right one after all.
+    pub fn keeps(&self, former: SocketAddr) -> bool {
+        self.recheck.is_some() || self.seek.has(former)
+    }
+
+    fn is_announced(&self) -> bool {
+        self.notice.announced().is_some()
     }
 
     /// The next time something is due.
     pub fn due(&self, facts: &Facts) -> Option<Instant> {
         let recheck = self.recheck.map(|recheck| recheck.next);
         let reset = self.reset.then(|| self.seek.deadline());
-        earliest(earliest(self.seek.due(), recheck), earliest(self.ask_due(facts), reset))
+        let seek = self.seek.due(facts.pto, self.is_announced());
+        earliest(earliest(seek, recheck), earliest(self.ask_due(facts), reset))
     }
 
     /// When home is to be asked, so that its silence is noticed [2.8].
@@ -257,21 +200,17 @@ impl Client {
         if !facts.quiet {
             return None;
         }
-        let (base, cap) = match (&self.notice, self.announced()) {
-            (_, Some(since)) => {
-                let base = facts.pto.saturating_mul(2).max(Duration::from_millis(100));
-                let old = self.asking.due(Duration::ZERO, Duration::ZERO) >= since + self.settings.deadline;
-                (base, Duration::from_secs(if old { 15 } else { 1 }))
-            }
-            (Notice::Pool(_), None) if facts.receiving => {
-                (facts.pto.saturating_mul(3).max(Duration::from_millis(500)), Duration::from_secs(5))
-            }
-            (Notice::None | Notice::Explicit { .. } | Notice::Synchronized(_) | Notice::Pool(_), None) => {
-                return None;
-            }
-        };
-        Some(self.asking.due(base, cap))
+        if let Some(since) = self.notice.announced() {
+            let base = facts.pto.saturating_mul(2).max(Duration::from_millis(100));
+            let old = self.asking.since() >= since + self.deadline;
+            return Some(self.asking.due(base, Duration::from_secs(if old { 15 } else { 1 })));
+        }
+        let base = facts.pto.saturating_mul(3).max(Duration::from_millis(500));
+        let listens = self.notice.is_pool() && facts.receiving;
+        listens.then(|| self.asking.due(base, Duration::from_secs(5)))
     }
+
+    // ---- inputs -------------------------------------------------------------------------------------
 
     /// Takes an input.
     ///
@@ -290,19 +229,14 @@ impl Client {
                 self.on_frame(now, number, from, frame, facts, &mut actions)?
             }
             ClientInput::AckSent => {
-                if let Notice::Explicit { eager, .. } = &mut self.notice {
-                    if std::mem::take(eager) {
-                        self.search(now, true, facts, &mut actions);
-                    }
+                if self.notice.is_eager() {
+                    self.search(now, true, facts, &mut actions);
                 }
             }
-            ClientInput::Arrived { from, number, ack_eliciting, probing } => {
-                self.on_arrived(now, from, number, ack_eliciting, probing, facts, &mut actions);
+            ClientInput::Arrived { from, number, ack_eliciting } => {
+                self.on_arrived(now, from, number, ack_eliciting, facts, &mut actions);
             }
-            ClientInput::Duplicate { number } => {
-                let ended = self.seek.on_home(now, facts.home, number, false, facts.pto);
-                debug_assert!(!ended, "a duplicate ends no search");
-            }
+            ClientInput::Duplicate { number } => self.seek.on_duplicate(now, number, facts.pto, &mut actions),
             ClientInput::LossTimeout => self.search(now, false, facts, &mut actions),
             ClientInput::Proved { address, padded, number } => {
                 self.on_proved(now, address, padded, number, facts, &mut actions);
@@ -328,58 +262,10 @@ impl Client {
             return Ok(());
         }
         match frame {
-            Heard::Migration(ServerMigration::MoveTo(target)) => self.on_target(now, target, facts, actions),
-            Heard::Migration(ServerMigration::Announce) => self.on_announcement(now, actions),
+            Heard::Migration(frame) => self.notice.on_migration(now, frame, facts.home, actions),
             Heard::Migrated => self.on_migrated(now, from, facts, actions),
-            Heard::Pool(target) => self.on_pool(target, facts, actions),
+            Heard::Pool(target) => self.notice.on_pool(target, facts.home, actions),
         }
-    }
-
-    fn must_permit(&self, strategies: &[Strategy]) -> Result<(), TransportError> {
-        if strategies.iter().any(|strategy| self.agreement.permits(*strategy)) {
-            return Ok(());
-        }
-        Err(TransportError::protocol_violation("a migration frame of a strategy that was not agreed"))
-    }
-
-    fn on_target(
-        &mut self,
-        now: Instant,
-        target: MigrationTarget,
-        facts: &Facts,
-        actions: &mut Actions,
-    ) -> Result<(), TransportError> {
-        self.must_permit(&[Strategy::Explicit])?;
-        match &self.notice {
-            Notice::None => {}
-            Notice::Explicit { announced, .. } => return announced.again(target),
-            Notice::Synchronized(_) | Notice::Pool(_) => return Err(contradiction()),
-        }
-        let announced = explicit::Announced::new(now, target, facts.home)?;
-        if announced.address == facts.home {
-            return Ok(());
-        }
-        if !self.settings.policy.permits(facts.home, announced.address) {
-            actions.push(Action::Emit(MigrationEvent::Refused { target }));
-            return Ok(());
-        }
-        let eager = self.settings.seek == SeekPolicy::Proactive;
-        self.notice = Notice::Explicit { announced, eager };
-        actions.push(Action::Emit(MigrationEvent::Announced { strategy: Strategy::Explicit }));
-        Ok(())
-    }
-
-    fn on_announcement(&mut self, now: Instant, actions: &mut Actions) -> Result<(), TransportError> {
-        self.must_permit(&[Strategy::SynchronizedSymmetric])?;
-        match &self.notice {
-            Notice::None => {}
-            Notice::Synchronized(_) => return Ok(()),
-            Notice::Explicit { .. } | Notice::Pool(_) => return Err(contradiction()),
-        }
-        self.notice = Notice::Synchronized(synchronized::Announced { since: now });
-        let strategy = Strategy::SynchronizedSymmetric;
-        actions.push(Action::Emit(MigrationEvent::Announced { strategy }));
-        Ok(())
     }
 
     fn on_migrated(
@@ -389,112 +275,77 @@ impl Client {
         facts: &Facts,
         actions: &mut Actions,
     ) -> Result<(), TransportError> {
-        self.must_permit(&[Strategy::Symmetric, Strategy::SynchronizedSymmetric])?;
+        self.notice.must_permit(&[Strategy::Symmetric, Strategy::SynchronizedSymmetric])?;
         if from == facts.home {
             // A move that we cannot see, behind a NAT of the server's: the path is proved so that the server can end it.
             if now >= self.reprove_from {
                 self.reprove_from = now + REPROVE;
                 actions.push(Action::ProveHome);
             }
-        } else if !self.told {
+        } else if facts.former != Some(from) && !self.told {
             self.told = true;
             actions.push(Action::Emit(MigrationEvent::Migrated));
         }
         Ok(())
     }
 
-    fn on_pool(
-        &mut self,
-        target: Option<MigrationTarget>,
-        facts: &Facts,
-        actions: &mut Actions,
-    ) -> Result<(), TransportError> {
-        self.must_permit(&[Strategy::Pool])?;
-        match &self.notice {
-            Notice::None | Notice::Pool(_) => {}
-            Notice::Explicit { .. } | Notice::Synchronized(_) => return Err(contradiction()),
-        }
-        if let (Notice::Pool(members), Some(target)) = (&self.notice, target) {
-            if members.knows(target) {
-                return Ok(());
-            }
-        }
-        let (target, address) = pool::usable(target, facts.home)?;
-        if self.completed > 0 {
-            return Err(TransportError::protocol_violation("a new pool address after the first migration"));
-        }
-        if !self.settings.policy.permits(facts.home, address) {
-            actions.push(Action::Emit(MigrationEvent::Refused { target }));
-            return Ok(());
-        }
-        if let Some(members) = self.settings.pool.take() {
-            self.notice = Notice::Pool(members);
-        }
-        let Notice::Pool(members) = &mut self.notice else { return Ok(()) };
-        match members.insert(target) {
-            Insertion::New => actions.push(Action::Emit(MigrationEvent::PoolAddress { target })),
-            Insertion::Full => actions.push(Action::Emit(MigrationEvent::PoolFull { target })),
-            Insertion::Known => {}
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a packet is all of these")]
     fn on_arrived(
         &mut self,
         now: Instant,
         from: SocketAddr,
         number: PacketNumber,
         ack_eliciting: bool,
-        probing: bool,
         facts: &Facts,
         actions: &mut Actions,
     ) {
         if from == facts.home {
             self.asking.on_heard(now, ack_eliciting);
             self.reset = false;
-            if self.seek.on_home(now, from, number, true, facts.pto) {
-                self.rest();
+            if self.seek.on_home(now, from, number, facts.pto, actions) {
+                self.notice.rest();
                 actions.push(Action::Emit(MigrationEvent::Returned { address: from }));
             }
             return;
         }
-        if facts.former == Some(from) {
-            // Section 9.3.3: the home that was left speaks up. Before that its packets move nothing.
-            let disputes = self.contested == Some(from) && self.seek.is_above_all(number) && !probing;
+        if facts.former == Some(from) && !self.seek.has(from) {
+            // Section 9.3.3: the home that was left speaks up. Otherwise its packets move nothing.
+            let disputes = self.contested == Some(from) && self.seek.is_above_all(number);
             if !disputes {
                 return;
             }
         }
-        let origin =
-            if self.names(from) { Origin::Named } else { Origin::Stray { until: now + facts.patience } };
-        self.seek.on_candidate(now, from, origin, number, facts, actions);
-    }
-
-    fn rest(&mut self) {
-        if let Notice::Pool(members) = &mut self.notice {
-            members.restart();
+        let named = self.names(from);
+        let origin = if named { Origin::Named } else { Origin::Stray { until: now + facts.patience } };
+        self.seek.on_candidate(now, from, origin, number, actions);
+        if named {
+            self.search(now, false, facts, actions);
         }
+        self.seek.tick(now, facts, actions);
     }
 
     /// Looks for the server wherever it said it might be.
     fn search(&mut self, now: Instant, proactive: bool, facts: &Facts, actions: &mut Actions) {
-        if self.seek.is_running() || self.seek.has_failed() {
+        let addresses = self.notice.addresses(facts.home);
+        if addresses.is_empty() {
             return;
         }
-        let (strategy, addresses) = match &mut self.notice {
-            Notice::None | Notice::Synchronized(_) => return,
-            Notice::Explicit { announced, eager } => {
-                *eager = false;
-                (Strategy::Explicit, vec![announced.address])
-            }
-            Notice::Pool(members) => (Strategy::Pool, members.round(facts.home)),
-        };
-        let seeking = addresses.iter().map(|&address| MigrationEvent::Seeking { strategy, address });
-        let events: Actions = seeking.map(Action::Emit).collect();
-        if self.seek.start(now, addresses, proactive, facts, actions) {
-            actions.extend(events);
+        if !self.seek.start(now, addresses.iter().copied(), proactive, self.is_announced()) {
+            return;
         }
+        self.notice.on_sought();
+        self.take_turn(now, facts, actions);
+        let strategy = self.notice.strategy();
+        let seeking = addresses.into_iter().map(|address| MigrationEvent::Seeking { strategy, address });
+        actions.extend(seeking.map(Action::Emit));
+    }
+
+    /// What the search has to do now.
+    fn take_turn(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
+        if self.seek.is_round_due(now) {
+            let round = self.notice.round(facts.home);
+            self.seek.make_round(now, round, facts, actions);
+        }
+        self.seek.tick(now, facts, actions);
     }
 
     fn on_proved(
@@ -515,23 +366,24 @@ impl Client {
         if !self.seek.has(address) {
             return;
         }
-        let strategy = self.strategy_of(address);
+        let strategy = self.notice.strategy_of(address);
         let stray = self.seek.is_stray(address);
+        let came_back = self.contested == Some(address);
         self.seek.adopt(now, address, actions);
-        self.contested = (stray && self.contested != Some(address)).then_some(facts.home);
+        self.contested = (stray && !came_back).then_some(facts.home);
         self.asking = Asking::new(now);
-        self.ended = Some(number);
-        self.completed += 1;
+        self.ended = self.ended.max(Some(number));
         self.told = false;
         self.reset = false;
-        self.reprove_from = now + facts.patience;
-        if !matches!(self.notice, Notice::Pool(_)) {
-            self.notice = Notice::None;
-        }
-        self.rest();
+        self.reprove_from = now + facts.pto.saturating_mul(3);
+        self.notice.on_completed();
         actions.push(Action::Adopt(address));
-        let address = Some(address);
-        actions.push(Action::Emit(MigrationEvent::Completed { strategy, address }));
+        if came_back {
+            actions.push(Action::Emit(MigrationEvent::Returned { address }));
+        } else {
+            let address = Some(address);
+            actions.push(Action::Emit(MigrationEvent::Completed { strategy, address }));
+        }
         if self.contested.is_some() {
             actions.push(Action::AskFormer);
         }
@@ -543,7 +395,8 @@ impl Client {
 
     /// A reset from home counts at once, unless the server may live elsewhere [2.12].
     fn on_reset(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
-        if self.announced().is_none() && !self.seek.has_spoken() || self.seek.has_failed() {
+        let elsewhere = self.is_announced() || self.seek.is_contradicted();
+        if !elsewhere || self.seek.has_failed() {
             actions.push(Action::EndByReset);
             return;
         }
@@ -552,16 +405,12 @@ impl Client {
     }
 
     fn on_due(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
-        self.seek.tick(now, facts, actions);
-        if self.seek.fail(now) {
-            self.rest();
-            let strategy = match &self.notice {
-                Notice::Pool(_) => Strategy::Pool,
-                Notice::None | Notice::Explicit { .. } | Notice::Synchronized(_) => Strategy::Explicit,
-            };
-            let reason = MigrationError::Deadline;
+        if self.seek.fail(now, self.is_announced()) {
+            self.notice.rest();
+            let (strategy, reason) = (self.notice.strategy(), MigrationError::Deadline);
             actions.push(Action::Emit(MigrationEvent::Failed { strategy, reason }));
         }
+        self.take_turn(now, facts, actions);
         if self.reset && now >= self.seek.deadline() {
             actions.push(Action::EndByReset);
         }
@@ -587,6 +436,8 @@ impl Client {
         self.recheck = None;
         match facts.former {
             Some(address) => {
+                self.contested = None;
+                self.seek.go_back(now, address);
                 actions.push(Action::GoBack);
                 actions.push(Action::Emit(MigrationEvent::Returned { address }));
             }
@@ -596,12 +447,6 @@ impl Client {
             }
         }
     }
-}
-
-fn contradiction() -> TransportError {
-    TransportError::protocol_violation(
-        "the server announces a move by another strategy than the one in force",
-    )
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Server migration: what each side of a connection decides when the server moves (server-migration rules, 1 to 5).
 //!
 //! Pure machines: inputs and facts in, actions out. They know addresses and time, and nothing of paths, packets, keys or
-//! connection IDs; `connection/steer.rs` carries their actions out. [`Client`] and [`Server`] hold the only match on the
-//! strategy, one per side; what is peculiar to a strategy stands in its own file. [`relocation`] moves many connections.
+//! connection IDs; `connection/steer.rs` carries their actions out. [`Client`] and [`Server`] are the two sides, and each
+//! has one match on the strategy; what is peculiar to a strategy stands in its own file. [`relocation`] moves many connections.
 
 mod announce;
 mod asking;
 mod budget;
 mod client;
 mod explicit;
+mod notice;
 mod policy;
 mod pool;
 pub mod relocation;
@@ -134,6 +135,8 @@ pub enum Action {
     Seek(SocketAddr),
     /// Client: this address is no candidate any more.
     Forget(SocketAddr),
+    /// Client: home has spoken louder than this candidate; what was sent there goes home again.
+    Recall(SocketAddr),
     /// Client: this address has answered; it is home.
     Adopt(SocketAddr),
     /// Send a PING on home.

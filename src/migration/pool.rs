@@ -72,6 +72,19 @@ impl Members {
         if self.scheduler.insert(target) { Insertion::New } else { Insertion::Known }
     }
 
+    /// The addresses of all members that can be sought, home apart.
+    pub fn addresses(&self, home: SocketAddr) -> Vec<SocketAddr> {
+        let mut all = Vec::with_capacity(self.count);
+        self.scheduler.members(&mut |member| {
+            if let Some(address) =
+                member.like(home).filter(|address| *address != home && !all.contains(address))
+            {
+                all.push(address);
+            }
+        });
+        all
+    }
+
     /// The addresses of one round, in the scheduler's order, home apart.
     pub fn round(&mut self, home: SocketAddr) -> Vec<SocketAddr> {
         self.scheduler.set_current(MigrationTarget::single(home));
@@ -114,6 +127,8 @@ enum Told {
     Due,
     Sent,
     Acknowledged,
+    /// The server moved before the client was known to have it: it is not said any more.
+    Withdrawn,
 }
 
 /// The addresses that a server tells its client.
@@ -137,9 +152,10 @@ impl Pool {
         self.0.is_empty()
     }
 
-    /// Whether the client has acknowledged every member.
+    /// Whether the client has acknowledged every member that it is still told.
     pub fn is_known(&self) -> bool {
-        !self.is_empty() && self.0.iter().all(|(_, told)| *told == Told::Acknowledged)
+        let open = self.0.iter().any(|(_, told)| matches!(told, Told::Due | Told::Sent));
+        self.is_partly_known() && !open
     }
 
     /// Whether the client has acknowledged any member.
@@ -166,6 +182,15 @@ impl Pool {
         let first = *told != Told::Acknowledged;
         *told = Told::Acknowledged;
         first.then_some(*target)
+    }
+
+    /// The server has moved: a client that has followed takes new members for a violation, so none is sent any more.
+    pub fn withdraw(&mut self) {
+        for (_, told) in &mut self.0 {
+            if matches!(told, Told::Due | Told::Sent) {
+                *told = Told::Withdrawn;
+            }
+        }
     }
 
     /// A member's frame was lost.
@@ -229,5 +254,16 @@ mod tests {
         assert_eq!(pool.acked(0), Some(target("10.0.0.1:1")));
         assert!(pool.is_known());
         assert_eq!(pool.acked(7), None);
+    }
+
+    #[test]
+    fn what_the_client_was_not_told_before_a_move_it_is_not_told_after_it() {
+        let mut pool = Pool::new([target("10.0.0.1:1"), target("10.0.0.2:1")]);
+        pool.acked(0);
+        assert!(!pool.is_known());
+        pool.withdraw();
+        pool.lost(1);
+        assert!(pool.is_known());
+        assert_eq!(pool.0[1].1, Told::Withdrawn);
     }
 }

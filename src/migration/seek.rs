@@ -7,14 +7,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use super::budget::{Allotment, Bucket};
+use super::budget::{Attention, Bucket};
 use super::{Action, Actions, Facts};
 use crate::id::PacketNumber;
 use crate::time::{Instant, earliest};
 
-/// Quick rounds of a search.
+/// Quick rounds of a search, and of a candidate that has spoken.
 const ROUNDS: u8 = 3;
 /// Shortest time between two quick rounds.
 const MIN_SPACING: Duration = Duration::from_millis(20);
@@ -42,8 +40,40 @@ pub enum Origin {
 /// What a candidate has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spoken {
+    /// The number of its first packet, or of the first one after home outspoke it.
     first: PacketNumber,
     outspoken: bool,
+}
+
+/// Quick rounds: three, the wait doubling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rounds {
+    made: u8,
+    next: Option<Instant>,
+}
+
+impl Rounds {
+    const OVER: Self = Self { made: 0, next: None };
+
+    fn beginning(now: Instant) -> Self {
+        Self { made: 0, next: Some(now) }
+    }
+
+    fn are_over(self) -> bool {
+        self.next.is_none()
+    }
+
+    fn are_due(self, now: Instant) -> bool {
+        self.next.is_some_and(|at| at <= now)
+    }
+
+    /// A round was made; whether it was the first.
+    fn on_made(&mut self, now: Instant, pto: Duration) -> bool {
+        let wait = pto.max(MIN_SPACING).saturating_mul(1 << self.made.min(ROUNDS));
+        self.made += 1;
+        self.next = (self.made < ROUNDS).then(|| now + wait);
+        self.made == 1
+    }
 }
 
 /// An address that may be the server's new one.
@@ -53,10 +83,18 @@ struct Candidate {
     origin: Origin,
     /// `None`: silent, nothing authentic came from there.
     spoken: Option<Spoken>,
-    /// Quick rounds made, and when the next one is due.
-    round: u8,
-    next: Option<Instant>,
-    allotment: Allotment,
+    /// Its own rounds, once it has spoken; they outlive the search.
+    rounds: Rounds,
+}
+
+impl Candidate {
+    fn is_stray(&self) -> bool {
+        matches!(self.origin, Origin::Stray { .. })
+    }
+
+    fn contradicts_home(&self) -> bool {
+        self.spoken.is_some_and(|spoken| !spoken.outspoken)
+    }
 }
 
 /// Whether the server is being looked for.
@@ -64,11 +102,24 @@ struct Candidate {
 enum Search {
     /// It is where it was, as far as we know.
     Resting,
-    /// Nothing came from home for too long, or the embedder wants to look; a proactive search ends no sooner than its
-    /// quick rounds do.
-    Running { proactive: bool, slow: Option<Instant> },
+    /// Home is silent for too long, another address has spoken, or the embedder wants to look; a proactive search ends
+    /// no sooner than its quick rounds do.
+    Running { proactive: bool, rounds: Rounds, slow: Instant },
     /// The deadline passed; only a sign of life begins another.
     Failed,
+}
+
+/// What a challenge is paid from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Toll {
+    /// The first round of a search is always granted.
+    Granted,
+    /// Further rounds to named addresses.
+    Quick,
+    /// Anything to a stray.
+    Stray,
+    /// Four a second are toll enough.
+    Slow,
 }
 
 /// The search and all its candidates.
@@ -79,12 +130,15 @@ pub struct Seek {
     search: Search,
     /// The last authentic packet from home.
     heard: Instant,
+    /// Where the clock of a search began: with home's silence, unless nobody listened then.
+    clock: Instant,
     /// The highest packet number so far, and where it came from.
     top: Option<(SocketAddr, PacketNumber)>,
     /// No candidate leads before: home has spoken louder.
     barred_until: Instant,
     quick: Bucket,
     strays: Bucket,
+    attention: Attention,
     /// Whose turn is next in slow seeking.
     turn: usize,
 }
@@ -97,17 +151,14 @@ impl Seek {
             candidates: Vec::new(),
             search: Search::Resting,
             heard: now,
+            clock: now,
             top: None,
             barred_until: now,
             quick: Bucket::full(QUICK_BUCKET, now),
             strays: Bucket::full(STRAY_BUCKET, now),
+            attention: Attention::default(),
             turn: 0,
         }
-    }
-
-    /// When home was last heard.
-    pub fn heard(&self) -> Instant {
-        self.heard
     }
 
     /// Whether a search is under way.
@@ -125,26 +176,29 @@ impl Seek {
         self.find(address).is_some()
     }
 
-    /// Whether an authentic packet came from any candidate.
-    pub fn has_spoken(&self) -> bool {
-        self.candidates.iter().any(|candidate| candidate.spoken.is_some())
+    /// Whether a candidate has spoken and home has not spoken louder.
+    pub fn is_contradicted(&self) -> bool {
+        self.candidates.iter().any(Candidate::contradicts_home)
     }
 
     /// Whether this candidate is known by its source address alone.
     pub fn is_stray(&self, address: SocketAddr) -> bool {
-        self.find(address).is_some_and(|candidate| matches!(candidate.origin, Origin::Stray { .. }))
+        self.find(address).is_some_and(Candidate::is_stray)
     }
 
     fn find(&self, address: SocketAddr) -> Option<&Candidate> {
         self.candidates.iter().find(|candidate| candidate.address == address)
     }
 
+    fn find_mut(&mut self, address: SocketAddr) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.address == address)
+    }
+
     /// The candidate that new data goes to: it sent the highest-numbered packet of all, and home did not outspeak any
     /// within a PTO (rules, 2.4).
     pub fn lead(&self, now: Instant) -> Option<SocketAddr> {
         let (address, _) = self.top?;
-        let candidate = self.find(address)?;
-        let leads = candidate.spoken.is_some_and(|spoken| !spoken.outspoken) && now >= self.barred_until;
+        let leads = self.find(address)?.contradicts_home() && now >= self.barred_until;
         leads.then_some(address)
     }
 
@@ -153,147 +207,76 @@ impl Seek {
         self.top.is_none_or(|(_, top)| number > top)
     }
 
-    /// Begins a search over these addresses; those that the server named before stay candidates. Whether one began.
+    // ---- the search ---------------------------------------------------------------------------------
+
+    /// Begins a search among these addresses, all of which are candidates from now on; its first round is due at once.
+    /// `listened` says whether home was asked while it was silent: else its silence counts from here. Whether it began.
     pub fn start(
         &mut self,
         now: Instant,
         named: impl IntoIterator<Item = SocketAddr>,
         proactive: bool,
-        facts: &Facts,
-        actions: &mut Actions,
+        listened: bool,
     ) -> bool {
         if self.search != Search::Resting {
             return false;
         }
-        let mut any = false;
-        for address in named {
-            self.name(now, address);
-            if let Some(candidate) = self.candidates.iter_mut().find(|c| c.address == address) {
-                candidate.begin(now);
-                any = true;
-            }
-        }
-        if any {
-            self.search = Search::Running { proactive, slow: None };
-            self.tick(now, facts, actions);
-        }
-        any
-    }
-
-    fn name(&mut self, now: Instant, address: SocketAddr) {
-        match self.candidates.iter_mut().find(|c| c.address == address) {
-            Some(known) => known.origin = Origin::Named,
-            None => self.candidates.push(Candidate::new(now, address, Origin::Named)),
-        }
-    }
-
-    /// An authentic packet came from home; `new`: its number was not seen before. Whether that ended a search.
-    pub fn on_home(
-        &mut self,
-        now: Instant,
-        home: SocketAddr,
-        number: PacketNumber,
-        new: bool,
-        pto: Duration,
-    ) -> bool {
-        self.quick.refill(self.heard.max(now - Duration::from_secs(1)), now);
-        self.heard = now;
-        if self.is_above_all(number) {
-            self.top = Some((home, number));
-        }
-        for spoken in self.candidates.iter_mut().filter_map(|candidate| candidate.spoken.as_mut()) {
-            // A server that has moved sends none from home; one whose packets are copied does (rules, 2.6).
-            if number >= spoken.first && !spoken.outspoken {
-                spoken.outspoken = true;
-                self.barred_until = now + pto;
-            }
-        }
-        if self.search == Search::Failed {
-            self.search = Search::Resting;
-        }
-        let Search::Running { proactive, .. } = self.search else { return false };
-        let waits = proactive && self.candidates.iter().any(|candidate| candidate.next.is_some());
-        let contradicted = self.candidates.iter().any(|c| c.spoken.is_some_and(|spoken| !spoken.outspoken));
-        if !new || waits || contradicted {
+        named.into_iter().for_each(|address| self.name(address));
+        if self.candidates.iter().all(Candidate::is_stray) {
             return false;
         }
-        self.search = Search::Resting;
-        for silent in self.candidates.iter_mut().filter(|candidate| candidate.spoken.is_none()) {
-            silent.next = None;
+        if !listened {
+            self.clock = now;
         }
+        self.search = Search::Running { proactive, rounds: Rounds::beginning(now), slow: now + SLOW };
         true
     }
 
-    /// An authentic packet came from an address other than home that may be the server's.
-    pub fn on_candidate(
+    fn name(&mut self, address: SocketAddr) {
+        match self.find_mut(address) {
+            Some(known) => known.origin = Origin::Named,
+            None => self.candidates.push(Candidate {
+                address,
+                origin: Origin::Named,
+                spoken: None,
+                rounds: Rounds::OVER,
+            }),
+        }
+    }
+
+    /// Whether a round of the search is due: [`Seek::make_round`] is to be called with its addresses.
+    pub fn is_round_due(&self, now: Instant) -> bool {
+        matches!(self.search, Search::Running { rounds, .. } if rounds.are_due(now))
+    }
+
+    /// Seeks the server at these addresses, as one round.
+    pub fn make_round(
         &mut self,
         now: Instant,
-        address: SocketAddr,
-        origin: Origin,
-        number: PacketNumber,
+        addresses: impl IntoIterator<Item = SocketAddr>,
         facts: &Facts,
         actions: &mut Actions,
     ) {
-        if self.find(address).is_none() {
-            if matches!(origin, Origin::Stray { .. }) {
-                self.make_room_for_stray(actions);
-            }
-            self.candidates.push(Candidate::new(now, address, origin));
-        }
-        let newest = self.is_above_all(number);
-        if newest {
-            self.top = Some((address, number));
-        }
-        if self.search == Search::Failed {
-            self.search = Search::Resting;
-        }
-        let Some(candidate) = self.candidates.iter_mut().find(|c| c.address == address) else { return };
-        let first_word = candidate.spoken.is_none();
-        let spoken = candidate.spoken.get_or_insert(Spoken { first: number, outspoken: false });
-        if newest && spoken.outspoken {
-            // Home was heard since, but the candidate has the last word again: from here on it may be outspoken anew.
-            *spoken = Spoken { first: number, outspoken: false };
-        }
-        if first_word || newest && candidate.next.is_none() {
-            candidate.begin(now);
-        }
-        self.tick(now, facts, actions);
-    }
-
-    /// A third stray replaces the oldest.
-    fn make_room_for_stray(&mut self, actions: &mut Actions) {
-        let is_stray = |candidate: &&Candidate| matches!(candidate.origin, Origin::Stray { .. });
-        if self.candidates.iter().filter(is_stray).count() < MAX_STRAYS {
-            return;
-        }
-        if let Some(at) = self.candidates.iter().position(|c| matches!(c.origin, Origin::Stray { .. })) {
-            actions.push(Action::Forget(self.candidates.remove(at).address));
+        let Search::Running { rounds, .. } = &mut self.search else { return };
+        let toll = if rounds.on_made(now, facts.pto) { Toll::Granted } else { Toll::Quick };
+        for address in addresses {
+            self.name(address);
+            self.challenge(now, address, toll, facts, actions);
         }
     }
 
-    /// What is due now: rounds, slow seeks, strays to be given up.
+    /// What is due now beside the search's rounds: candidates that have spoken, slow seeks, strays to be given up.
     pub fn tick(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
         self.drop_strays(now, actions);
-        let spacing = facts.pto.max(MIN_SPACING);
-        for candidate in &mut self.candidates {
-            if candidate.next.is_none_or(|at| at > now) {
+        for at in 0..self.candidates.len() {
+            let candidate = &mut self.candidates[at];
+            if !candidate.rounds.are_due(now) {
                 continue;
             }
-            let granted = match candidate.origin {
-                // The first round of a search is always granted.
-                Origin::Named if candidate.round == 0 => true,
-                Origin::Named => self.quick.take(),
-                Origin::Stray { .. } => {
-                    self.strays.refill_until(now);
-                    self.strays.take()
-                }
-            };
-            if granted && candidate.allotment.take(now, facts.spare_ids) {
-                actions.push(Action::Seek(candidate.address));
-            }
-            candidate.round += 1;
-            let wait = spacing.saturating_mul(1 << (candidate.round - 1));
-            candidate.next = (candidate.round < ROUNDS).then(|| now + wait);
+            candidate.rounds.on_made(now, facts.pto);
+            let toll = if candidate.is_stray() { Toll::Stray } else { Toll::Quick };
+            let address = candidate.address;
+            self.challenge(now, address, toll, facts, actions);
         }
         self.seek_slowly(now, facts, actions);
     }
@@ -309,77 +292,214 @@ impl Seek {
     }
 
     fn seek_slowly(&mut self, now: Instant, facts: &Facts, actions: &mut Actions) {
-        let silent = now.since(self.heard) >= facts.pto;
-        let quick = self.candidates.iter().any(|candidate| candidate.next.is_some());
-        let Search::Running { slow, .. } = &mut self.search else { return };
-        if quick || !silent || self.candidates.is_empty() {
-            *slow = Some((self.heard + facts.pto).max(now + SLOW));
+        if self.slow_due(facts.pto).is_none_or(|at| at > now) {
             return;
         }
-        match *slow {
-            Some(at) if at > now => return,
-            _ => *slow = Some(now + SLOW),
+        if let Search::Running { slow, .. } = &mut self.search {
+            *slow = now + SLOW;
         }
         self.turn = (self.turn + 1) % self.candidates.len();
-        let candidate = &mut self.candidates[self.turn];
-        if candidate.allotment.take(now, facts.spare_ids) {
-            actions.push(Action::Seek(candidate.address));
+        let candidate = &self.candidates[self.turn];
+        let toll = if candidate.is_stray() { Toll::Stray } else { Toll::Slow };
+        self.challenge(now, candidate.address, toll, facts, actions);
+    }
+
+    /// When the next slow seek is due: home has been silent for a PTO then.
+    fn slow_due(&self, pto: Duration) -> Option<Instant> {
+        match self.search {
+            Search::Running { slow, .. } if !self.candidates.is_empty() => Some(slow.max(self.heard + pto)),
+            Search::Running { .. } | Search::Resting | Search::Failed => None,
         }
     }
 
-    /// Whether silence has reached the deadline while a search was under way: it ends then.
-    pub fn fail(&mut self, now: Instant) -> bool {
-        let over = self.is_running() && now.since(self.heard) >= self.deadline;
+    /// Challenges an address, if that is not too often.
+    fn challenge(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        toll: Toll,
+        facts: &Facts,
+        actions: &mut Actions,
+    ) {
+        let seek = Action::Seek(address);
+        if actions.contains(&seek) || !self.attention.permits(now, address, facts.spare_ids) {
+            return;
+        }
+        let paid = match toll {
+            Toll::Granted => {
+                // It is paid for as far as there is something to pay with.
+                let _ = self.quick.take();
+                true
+            }
+            Toll::Quick => self.quick.take(),
+            Toll::Stray => {
+                self.strays.refill_until(now);
+                self.strays.take()
+            }
+            Toll::Slow => true,
+        };
+        if paid {
+            self.attention.on_asked(now, address);
+            actions.push(seek);
+        }
+    }
+
+    /// Whether silence has reached the deadline during a search, or while a move is announced: the search ends then.
+    pub fn fail(&mut self, now: Instant, announced: bool) -> bool {
+        let watches = self.is_running() || announced && !self.has_failed();
+        let over = watches && now >= self.deadline();
         if over {
             self.search = Search::Failed;
-            self.candidates.iter_mut().for_each(|candidate| candidate.next = None);
+            self.candidates.iter_mut().for_each(|candidate| candidate.rounds = Rounds::OVER);
         }
         over
     }
 
-    /// One candidate became home: the others go, and everything begins afresh.
-    pub fn adopt(&mut self, now: Instant, address: SocketAddr, actions: &mut Actions) {
-        let others: SmallVec<[SocketAddr; 4]> =
-            self.candidates.drain(..).map(|candidate| candidate.address).filter(|a| *a != address).collect();
-        actions.extend(others.into_iter().map(Action::Forget));
-        self.search = Search::Resting;
-        self.heard = now;
-        self.barred_until = now;
-        self.quick = Bucket::full(QUICK_BUCKET, now);
+    /// When silence reaches the deadline.
+    pub fn deadline(&self) -> Instant {
+        self.clock + self.deadline
     }
 
     /// The next time something is due.
-    pub fn due(&self) -> Option<Instant> {
-        let rounds = self.candidates.iter().fold(None, |at, candidate| {
+    pub fn due(&self, pto: Duration, announced: bool) -> Option<Instant> {
+        let own = self.candidates.iter().fold(None, |at, candidate| {
             let until = match candidate.origin {
                 Origin::Stray { until } => Some(until),
                 Origin::Named => None,
             };
-            earliest(at, earliest(candidate.next, until))
+            earliest(at, earliest(candidate.rounds.next, until))
         });
-        match self.search {
-            Search::Running { slow, .. } => {
-                earliest(rounds, earliest(slow, Some(self.heard + self.deadline)))
+        let search = match self.search {
+            Search::Running { rounds, .. } => {
+                earliest(Some(self.deadline()), earliest(rounds.next, self.slow_due(pto)))
             }
-            Search::Resting | Search::Failed => rounds,
+            Search::Resting => announced.then(|| self.deadline()),
+            Search::Failed => None,
+        };
+        earliest(own, search)
+    }
+
+    // ---- what arrives -------------------------------------------------------------------------------
+
+    /// A new authentic packet came from home. Whether that ended a search.
+    pub fn on_home(
+        &mut self,
+        now: Instant,
+        home: SocketAddr,
+        number: PacketNumber,
+        pto: Duration,
+        actions: &mut Actions,
+    ) -> bool {
+        self.quick.refill(self.heard.max(now - Duration::from_secs(1)), now);
+        if self.is_above_all(number) {
+            self.top = Some((home, number));
+        }
+        self.outspeak(now, number, pto, actions);
+        (self.heard, self.clock) = (now, now);
+        match self.search {
+            Search::Resting => false,
+            Search::Failed => {
+                self.search = Search::Resting;
+                false
+            }
+            Search::Running { proactive, rounds, .. } => {
+                let over = !self.is_contradicted() && (!proactive || rounds.are_over());
+                if over {
+                    self.search = Search::Resting;
+                }
+                over
+            }
         }
     }
 
-    /// When silence reaches the deadline.
-    pub fn deadline(&self) -> Instant {
-        self.heard + self.deadline
-    }
-}
-
-impl Candidate {
-    fn new(now: Instant, address: SocketAddr, origin: Origin) -> Self {
-        Self { address, origin, spoken: None, round: 0, next: None, allotment: Allotment::new(now) }
+    /// A copy of a known packet came from home. It ends the silence only if a server that has moved could not have sent
+    /// the packet from there; any other copy anybody may have kept.
+    pub fn on_duplicate(&mut self, now: Instant, number: PacketNumber, pto: Duration, actions: &mut Actions) {
+        if self.outspeak(now, number, pto, actions) {
+            (self.heard, self.clock) = (now, now);
+        }
     }
 
-    /// Its quick rounds begin.
-    fn begin(&mut self, now: Instant) {
-        self.round = 0;
-        self.next = Some(now);
+    /// A server that has moved sends nothing from home; one whose packets are copied does (rules, 2.6). Whether this
+    /// packet says that of any candidate.
+    fn outspeak(&mut self, now: Instant, number: PacketNumber, pto: Duration, actions: &mut Actions) -> bool {
+        let mut any = false;
+        for candidate in &mut self.candidates {
+            let Some(spoken) = candidate.spoken.as_mut().filter(|spoken| number >= spoken.first) else {
+                continue;
+            };
+            any = true;
+            if !spoken.outspoken {
+                spoken.outspoken = true;
+                self.barred_until = now + pto;
+                actions.push(Action::Recall(candidate.address));
+            }
+        }
+        any
+    }
+
+    /// An authentic packet came from an address other than home that may be the server's; its challenge is due at once.
+    pub fn on_candidate(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        origin: Origin,
+        number: PacketNumber,
+        actions: &mut Actions,
+    ) {
+        match (origin, self.has(address)) {
+            (Origin::Named, _) => self.name(address),
+            (Origin::Stray { .. }, true) => {}
+            (Origin::Stray { .. }, false) => {
+                self.make_room_for_stray(actions);
+                let (spoken, rounds) = (None, Rounds::OVER);
+                self.candidates.push(Candidate { address, origin, spoken, rounds });
+            }
+        }
+        let newest = self.is_above_all(number);
+        if newest {
+            self.top = Some((address, number));
+        }
+        if self.search == Search::Failed {
+            self.search = Search::Resting;
+            self.clock = now;
+        }
+        let Some(candidate) = self.find_mut(address) else { return };
+        let first_word = candidate.spoken.is_none();
+        let spoken = candidate.spoken.get_or_insert(Spoken { first: number, outspoken: false });
+        if newest && spoken.outspoken {
+            // Home was heard since, but the candidate has the last word again: from here on it may be outspoken anew.
+            *spoken = Spoken { first: number, outspoken: false };
+        }
+        if first_word || newest && candidate.rounds.are_over() {
+            candidate.rounds = Rounds::beginning(now);
+        }
+    }
+
+    /// A third stray replaces the oldest.
+    fn make_room_for_stray(&mut self, actions: &mut Actions) {
+        if self.candidates.iter().filter(|candidate| candidate.is_stray()).count() < MAX_STRAYS {
+            return;
+        }
+        if let Some(at) = self.candidates.iter().position(Candidate::is_stray) {
+            actions.push(Action::Forget(self.candidates.remove(at).address));
+        }
+    }
+
+    /// One candidate became home: the others go, and everything begins afresh.
+    pub fn adopt(&mut self, now: Instant, address: SocketAddr, actions: &mut Actions) {
+        let others = self.candidates.drain(..).map(|candidate| candidate.address).filter(|a| *a != address);
+        actions.extend(others.map(Action::Forget));
+        self.search = Search::Resting;
+        (self.heard, self.clock) = (now, now);
+        self.barred_until = now;
+        self.quick = Bucket::full(QUICK_BUCKET, now);
+    }
+
+    /// This address is home again without having answered anew: it is no candidate, if it was one.
+    pub fn go_back(&mut self, now: Instant, home: SocketAddr) {
+        self.candidates.retain(|candidate| candidate.address != home);
+        (self.heard, self.clock) = (now, now);
     }
 }
 

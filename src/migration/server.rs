@@ -136,7 +136,7 @@ enum State {
     /// The endpoint may move.
     Ready { order: MoveOrder, fuse: Fuse },
     /// The endpoint has moved.
-    Moved { order: MoveOrder, announcement: Announcement, until: Instant },
+    Moved { order: MoveOrder, announcement: Announcement, fuse: Fuse },
 }
 
 /// The machine of a server that agreed on server migration.
@@ -179,20 +179,29 @@ impl Server {
         facts: &Facts,
     ) -> Result<Actions, MigrationError> {
         self.check(order, facts)?;
-        self.migration = self.migration.wrapping_add(1);
         self.asking = Asking::new(now);
-        let notice = match (order, self.bound) {
+        // What a cancelled order said goes on to be said, once: the client takes a second frame for the same move.
+        let said = match (order, self.bound) {
             (MoveOrder::Explicit(_), Bound::Explicit { notice, .. })
-            | (MoveOrder::SynchronizedSymmetric, Bound::Synchronized { notice }) => match notice {
-                Notice::Acknowledged => Notice::Acknowledged,
-                Notice::Due | Notice::Sent => Notice::Due,
-            },
-            (MoveOrder::Explicit(_) | MoveOrder::SynchronizedSymmetric, _) => Notice::Due,
-            (MoveOrder::Pool, _) if self.pool.is_known() => Notice::Acknowledged,
-            // The pool's own frames give notice.
-            (MoveOrder::Pool, _) => Notice::Sent,
-            (MoveOrder::Symmetric, _) => Notice::Acknowledged,
+            | (MoveOrder::SynchronizedSymmetric, Bound::Synchronized { notice }) => Some(notice),
+            (
+                MoveOrder::Explicit(_)
+                | MoveOrder::Pool
+                | MoveOrder::Symmetric
+                | MoveOrder::SynchronizedSymmetric,
+                _,
+            ) => None,
         };
+        if said.is_none() {
+            self.migration = self.migration.wrapping_add(1);
+        }
+        let notice = said.unwrap_or(match order {
+            MoveOrder::Explicit(_) | MoveOrder::SynchronizedSymmetric => Notice::Due,
+            MoveOrder::Pool if self.pool.is_known() => Notice::Acknowledged,
+            // The pool's own frames give notice.
+            MoveOrder::Pool => Notice::Sent,
+            MoveOrder::Symmetric => Notice::Acknowledged,
+        });
         self.state = State::Preparing { order, notice };
         let mut actions = Actions::new();
         self.become_ready(now, &mut actions);
@@ -272,8 +281,7 @@ impl Server {
             // To an mvfst client SERVER_MIGRATED is a violation while it believes in an Explicit move.
             (State::Settled, Bound::Explicit { .. }) => None,
             (State::Settled, Bound::Free | Bound::Synchronized { .. }) => {
-                let symmetric = self.agreement.permits(Strategy::Symmetric) && self.pool.is_empty();
-                symmetric.then_some(MoveOrder::Symmetric)
+                self.agreement.permits(Strategy::Symmetric).then_some(MoveOrder::Symmetric)
             }
         }
     }
@@ -305,12 +313,14 @@ impl Server {
         }
     }
 
-    /// Until when the connection must not end by its idle timer [4.8].
+    /// Until when, seen from `now`, the connection must not end by its idle timer: the fuse decides, not the clock [4.8].
     pub fn held_until(&self, now: Instant) -> Option<Instant> {
         match &self.state {
             State::Ready { .. } => Some(now + LONGEST_TICK.saturating_mul(2)),
-            State::Moved { announcement, until, .. } => (!announcement.is_heard()).then_some(*until),
-            State::Settled | State::Preparing { .. } => None,
+            State::Moved { announcement, .. } if !announcement.is_heard() => {
+                Some(now + LONGEST_TICK.saturating_mul(2))
+            }
+            State::Settled | State::Preparing { .. } | State::Moved { .. } => None,
         }
     }
 
@@ -324,8 +334,8 @@ impl Server {
         let own = match &self.state {
             State::Settled | State::Preparing { .. } => None,
             State::Ready { fuse, .. } => Some(fuse.next()),
-            State::Moved { announcement, until, .. } => {
-                earliest(announcement.deadline(facts.pto), Some(*until))
+            State::Moved { announcement, fuse, .. } => {
+                earliest(announcement.deadline(facts.pto), Some(fuse.next()))
             }
         };
         earliest(own, self.ask_due())
@@ -379,13 +389,15 @@ impl Server {
 
     fn on_relocated(&mut self, now: Instant, announce_at: Instant) {
         let Some(order) = self.would_move() else { return };
-        if self.state == State::Settled {
-            self.migration = self.migration.wrapping_add(1);
+        match self.state {
+            State::Settled | State::Moved { .. } => self.migration = self.migration.wrapping_add(1),
+            State::Preparing { .. } | State::Ready { .. } => {}
         }
+        self.pool.withdraw();
         let mut announcement = Announcement::new(announce_at);
         let _ = announcement.expire(now, Duration::ZERO);
-        let until = announce_at.max(now) + self.deadline;
-        self.state = State::Moved { order, announcement, until };
+        let fuse = Fuse::new(now, self.deadline.saturating_add(announce_at.since(now)));
+        self.state = State::Moved { order, announcement, fuse };
     }
 
     fn on_acked(&mut self, now: Instant, record: &Record, actions: &mut Actions) {
@@ -439,10 +451,17 @@ impl Server {
     fn on_lost(&mut self, record: &Record) {
         match *record {
             Record::ServerMigration { migration } if migration == self.migration => {
-                if let State::Preparing { notice, .. } = &mut self.state {
-                    if *notice == Notice::Sent {
+                match (&mut self.state, &mut self.bound) {
+                    (State::Preparing { notice, .. }, _)
+                    | (State::Settled, Bound::Explicit { notice, .. } | Bound::Synchronized { notice })
+                        if *notice == Notice::Sent =>
+                    {
                         *notice = Notice::Due;
                     }
+                    (
+                        State::Settled | State::Preparing { .. } | State::Ready { .. } | State::Moved { .. },
+                        _,
+                    ) => {}
                 }
             }
             Record::PoolMigrationAddress { member } => self.pool.lost(member),
@@ -469,23 +488,25 @@ impl Server {
             State::Ready { order, fuse } => {
                 if fuse.burn(now) {
                     let order = *order;
-                    self.bind(order, Notice::Acknowledged);
-                    self.give_up(order, actions);
+                    self.give_up(now, order, actions);
                 }
             }
-            State::Moved { order, announcement, until } => {
-                let order = *order;
+            State::Moved { order, announcement, fuse } => {
+                let (order, spent) = (*order, fuse.burn(now));
                 if announcement.expire(now, facts.pto) {
                     self.complete(actions);
-                } else if *until <= now {
-                    self.give_up(order, actions);
+                } else if spent {
+                    self.give_up(now, order, actions);
                 }
             }
         }
     }
 
-    fn give_up(&mut self, order: MoveOrder, actions: &mut Actions) {
+    fn give_up(&mut self, now: Instant, order: MoveOrder, actions: &mut Actions) {
+        // The client may wait for this very move still, and must not be told again.
+        self.bind(order, Notice::Acknowledged);
         self.state = State::Settled;
+        self.asking = Asking::new(now);
         let (strategy, reason) = (order.strategy(), MigrationError::Deadline);
         actions.push(Action::Emit(MigrationEvent::Failed { strategy, reason }));
     }

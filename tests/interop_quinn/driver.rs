@@ -43,8 +43,9 @@ impl Host {
         Self::new(EndpointConfig::server(Arc::new(config)))
     }
 
+    /// An endpoint with this configuration.
     #[expect(clippy::disallowed_methods, reason = "a driver is who reads the clock")]
-    fn new(config: EndpointConfig) -> Self {
+    pub fn new(config: EndpointConfig) -> Self {
         Self {
             endpoint: Endpoint::new(config, Box::new(SystemRng::new())),
             socket: bind(),
@@ -68,6 +69,12 @@ impl Host {
     /// Moves to another port without a word to the endpoint, as a NAT does.
     pub fn rebind(&mut self) {
         self.socket = bind();
+    }
+
+    /// Begins anew without its connections, as after a crash; the socket stays.
+    pub fn lose_everything(&mut self, config: EndpointConfig) {
+        self.endpoint = Endpoint::new(config, Box::new(SystemRng::new()));
+        self.events.clear();
     }
 
     /// Begins a connection to `localhost` at this address.
