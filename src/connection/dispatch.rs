@@ -98,6 +98,12 @@ impl Connection {
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }
+        // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
+        // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).
+        let confirms = space == SpaceId::Data && seen.useful && outcome.is_ok();
+        if confirms && self.phase.is_established() && !self.phase.is_confirmed() {
+            self.on_confirmed(now);
+        }
         self.scratch.fates = fates;
         outcome
     }

@@ -201,13 +201,13 @@ impl Connection {
     }
 
     fn take_server_params(&mut self) -> Result<(), TransportError> {
-        let Role::Client { config, first_dcid, .. } = &self.role else { return Ok(()) };
+        let Role::Client { config, first_dcid, retried, .. } = &self.role else { return Ok(()) };
         let config = Arc::clone(config);
         let bytes = self.tls.as_ref().and_then(|tls| tls.peer_params());
         let bytes =
             bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
         let server = ServerParams::decode(bytes)?;
-        server.validate_ids(*first_dcid, self.remote_ids.current(), None)?;
+        server.validate_ids(*first_dcid, self.remote_ids.current(), retried.as_ref().map(|r| r.scid))?;
         let offered = config.migration.as_ref().map(|m| m.strategies);
         self.steering.agreement = confirm(offered, server.suite_answer)?;
         if let Some(token) = server.stateless_reset_token {

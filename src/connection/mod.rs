@@ -15,6 +15,7 @@ mod ids;
 mod lures;
 mod phase;
 mod receive;
+mod retry;
 mod schedule;
 mod space;
 mod steer;
@@ -52,6 +53,7 @@ use idle::Idle;
 use lures::Lures;
 use phase::Phase;
 use receive::Early;
+use retry::Retried;
 use space::{Space, Spaces};
 pub use steer::Migrations;
 use steer::Steering;
@@ -72,6 +74,8 @@ enum Role {
         first_dcid: ConnectionId,
         /// Whether the server's own connection ID is known.
         met_server: bool,
+        /// What the server's Retry demands, if it sent one.
+        retried: Option<Retried>,
     },
     Server {
         config: Arc<ServerConfig>,
@@ -201,7 +205,7 @@ impl Connection {
             .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
-        let role = Role::Client { config, first_dcid: dcid, met_server: false };
+        let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None };
         let birth = Birth { now, tuple, dcid, scid, rng, reset_key };
         // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
         let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);

@@ -114,7 +114,8 @@ impl Connection {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, pto)
+            let Ok(opened) =
+                own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, || pto)
             else {
                 continue;
             };
@@ -139,12 +140,16 @@ impl Connection {
         came: &mut Came,
         packet: &mut Packet<'_>,
     ) -> Result<(), DropReason> {
+        if let PacketHeader::Retry { .. } = packet.header {
+            return self.on_retry(now, came.path, packet.bytes);
+        }
         let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
         })?;
         self.check_header(came, &packet.header)?;
-        let pto = self.pto();
+        let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
+        let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
         let complete = self.phase.is_established();
         let Some(space) = self.spaces.get_mut(space_id) else {
             return self.keep_early(came, space_id, packet.bytes);
@@ -399,8 +404,10 @@ impl Connection {
         let home = self.paths.home();
         let (remote, proven) = (home.tuple.remote, home.is_validated());
         self.remote_ids.adopt(remote, from.remote);
-        if was_proven {
-            self.paths.set_fallback((!proven).then_some(old));
+        if proven {
+            self.paths.set_fallback(None);
+        } else if was_proven {
+            self.paths.set_fallback(Some(old));
         }
         if !proven {
             let data = self.rng.bytes();

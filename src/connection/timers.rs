@@ -101,10 +101,12 @@ impl Connection {
         home.pacer.ready_at(now, home.window.size(), self.rtt().smoothed)
     }
 
-    /// Whether the peer has proof of our address.
-    fn peer_knows_our_address(&self) -> bool {
-        let proved = self.recovery.largest_acked(SpaceId::Handshake).is_some() || self.phase.is_confirmed();
-        !self.side().is_client() || proved
+    /// Whether the server needs nothing from us any more to complete the handshake.
+    ///
+    /// An acknowledged Handshake packet does not say so (RFC 9002, Appendix A.8 takes it to): our Finished may be lost
+    /// while 1-RTT packets, which the server cannot read yet, fill the window. Only a probe gets past that.
+    fn server_has_all(&self) -> bool {
+        !self.side().is_client() || self.phase.is_confirmed()
     }
 
     pub(super) fn pto_rules(&self) -> PtoRules {
@@ -112,8 +114,8 @@ impl Connection {
             rtt: self.rtt(),
             handshake_confirmed: self.phase.is_confirmed(),
             has_handshake_keys: self.spaces.has(SpaceId::Handshake),
-            // A client that has not proved its address keeps the server's hands free (RFC 9002, Section 6.2.2.1).
-            peer_validated: self.peer_knows_our_address(),
+            // Until then a client keeps the server's hands free (RFC 9002, Section 6.2.2.1).
+            peer_validated: self.server_has_all(),
             may_send: self.paths.home().budget() != Some(0),
             max_spacing: self.steering.pto_cap(),
         }

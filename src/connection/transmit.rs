@@ -134,15 +134,15 @@ impl Connection {
         let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
         datagram.pad_to(min_len);
         let spaces = &mut self.spaces;
-        let sealed = datagram.seal(|draft, packet| {
+        let len = datagram.seal(|draft, packet| {
             if let Some(space) = spaces.get_mut(draft.space) {
                 // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
                 let _ = space.keys.seal(draft, packet);
             }
         });
-        self.book(now, flight, &sealed.drafts, sealed.len, &records);
+        self.book(now, flight, datagram.drafts(), len, datagram.records());
         self.scratch.records = records;
-        sealed.len
+        len
     }
 
     /// Whether a packet of this space may be tried in this flight.
@@ -170,12 +170,23 @@ impl Connection {
         self.local_ids.ids().next().unwrap_or(crate::id::ConnectionId::EMPTY)
     }
 
-    fn header(&self, space: SpaceId, path: PathId) -> Header<'static> {
+    /// The token in our Initials: the one that a Retry gave us.
+    fn token(&self) -> &[u8] {
+        match &self.role {
+            Role::Client { retried: Some(retried), .. } => &retried.token,
+            Role::Client { retried: None, .. } | Role::Server { .. } => &[],
+        }
+    }
+
+    fn header(&self, space: SpaceId, path: PathId) -> Header<'_> {
         let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
         match space {
-            SpaceId::Initial => {
-                Header::Initial { version: VERSION, dcid, scid: self.original_local_id(), token: &[] }
-            }
+            SpaceId::Initial => Header::Initial {
+                version: VERSION,
+                dcid,
+                scid: self.original_local_id(),
+                token: self.token(),
+            },
             SpaceId::Handshake => {
                 Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
             }
@@ -185,10 +196,12 @@ impl Connection {
 
     /// Asks every owner, in order of priority.
     fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
-        if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
-            return closing.farewell.write(packet);
-        }
         let Some(space) = self.spaces.get_mut(id) else { return };
+        if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
+            // The peer learns what arrived before the end, if there is room for it.
+            closing.farewell.write(packet);
+            return space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+        }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data {
             if let Some(path) = self.paths.get_mut(flight.path) {

@@ -188,8 +188,9 @@ impl KeyRing {
 
     /// Opens a packet in place.
     ///
-    /// `expected` is one above the largest number received in this space, and `pto` the probe timeout, thrice which
-    /// old keys are kept if the packet begins a new key phase. The bytes of a packet that does not open are lost.
+    /// `expected` is one above the largest number received in this space, and `pto` tells the probe timeout, thrice
+    /// which old keys are kept; it is asked if the packet begins a new key phase. The bytes of a packet that does not
+    /// open are lost.
     ///
     /// # Errors
     ///
@@ -202,7 +203,7 @@ impl KeyRing {
         number_at: usize,
         expected: PacketNumber,
         now: Instant,
-        pto: Duration,
+        pto: impl FnOnce() -> Duration,
     ) -> Result<Opened, OpenError> {
         let unmasked = self.unmask(bytes, number_at).ok_or(OpenError::Dropped(DropReason::Undecryptable))?;
         let Unmasked { first, truncated, payload_at } = unmasked;
@@ -221,7 +222,7 @@ impl KeyRing {
             Generation::Current if number >= self.lowest => {}
             Generation::Current => self.on_lowest(number).map_err(OpenError::Fault)?,
             Generation::Previous => self.on_delayed(number),
-            Generation::Next => self.follow(number, expected, now, pto).map_err(OpenError::Fault)?,
+            Generation::Next => self.follow(number, expected, now, pto()).map_err(OpenError::Fault)?,
         }
         let key_updated = generation == Generation::Next;
         Ok(Opened { number, payload: payload_at..payload_at + len, key_updated })

@@ -3,7 +3,6 @@
 mod header;
 pub mod number;
 pub mod reset;
-#[cfg(any(test, feature = "internals"))]
 pub mod retry;
 #[cfg(test)]
 pub(crate) mod vectors;

@@ -5,8 +5,11 @@
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::header::{FIXED, LONG, Long, PacketHeader, VERSION_1};
+#[cfg(any(test, feature = "internals"))]
+use super::header::{FIXED, LONG, VERSION_1};
+use super::header::{Long, PacketHeader};
 use super::writer::TAG_LEN;
+#[cfg(any(test, feature = "internals"))]
 use crate::codec::Writer;
 use crate::id::ConnectionId;
 
@@ -43,7 +46,8 @@ impl<'a> Retry<'a> {
     /// Writes the answer to an Initial to `original_dcid` and returns its length in bytes; `None` if it does not fit
     /// or has no token.
     ///
-    /// `first_byte_random` fills the bits that mean nothing.
+    /// `first_byte_random` fills the bits that mean nothing. Our servers send none yet.
+    #[cfg(any(test, feature = "internals"))]
     pub fn write(
         &self,
         out: &mut [u8],

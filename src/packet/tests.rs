@@ -154,7 +154,7 @@ proptest! {
             prop_assert!(packet.finish());
         }
         let mut drafts = Vec::new();
-        let len = datagram.seal(|draft, packet| drafts.push((draft.clone(), packet.to_vec()))).len;
+        let len = datagram.seal(|draft, packet| drafts.push((draft.clone(), packet.to_vec())));
         let mut read = 0;
         for (packet, (draft, written)) in Packets::new(&mut buf[..len], dcid.len()).zip(&drafts) {
             let packet = packet.expect("it was written well");

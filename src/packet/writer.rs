@@ -144,15 +144,6 @@ impl Draft {
     }
 }
 
-/// A datagram that is ready to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// Its length in bytes.
-    pub len: usize,
-    /// Its packets.
-    pub drafts: SmallVec<[Draft; 3]>,
-}
-
 /// Where a sealed packet must end: with the buffer, or where its Length field cannot name more.
 #[inline]
 fn end_limit(space: SpaceId, number_at: usize, buf_len: usize) -> usize {
@@ -230,6 +221,11 @@ impl<'a> DatagramWriter<'a> {
         &self.drafts
     }
 
+    /// The records of all its packets, after what was in the list before.
+    pub fn records(&self) -> &[Record] {
+        self.records
+    }
+
     /// Pads the last packet so that the datagram has at least `len` bytes, or as many as fit.
     pub fn pad_to(&mut self, len: usize) {
         let Some(draft) = self.drafts.last_mut() else { return };
@@ -244,9 +240,9 @@ impl<'a> DatagramWriter<'a> {
         self.at = end;
     }
 
-    /// Completes the Length fields and hands each packet, tag room included, to `seal`.
+    /// Completes the Length fields and hands each packet, tag room included, to `seal`. Returns the datagram's length.
     #[inline]
-    pub fn seal(self, mut seal: impl FnMut(&Draft, &mut [u8])) -> Sealed {
+    pub fn seal(&mut self, mut seal: impl FnMut(&Draft, &mut [u8])) -> usize {
         for draft in &self.drafts {
             if draft.space != SpaceId::Data {
                 let len = u16::try_from(draft.end + TAG_LEN - draft.number_at)
@@ -255,7 +251,7 @@ impl<'a> DatagramWriter<'a> {
             }
             seal(draft, &mut self.buf[draft.start..draft.end + TAG_LEN]);
         }
-        Sealed { len: self.at, drafts: self.drafts }
+        self.at
     }
 }
 
@@ -336,9 +332,11 @@ impl PacketWriter<'_, '_> {
             return false;
         }
         // Packet number and payload together have at least four bytes (RFC 9001, Section 5.4.2).
-        let short = 4usize.saturating_sub(self.draft.end - self.draft.number_at);
-        self.datagram.buf[self.draft.end..self.draft.end + short].fill(0);
-        self.draft.end += short;
+        let least = self.draft.number_at + 4;
+        if self.draft.end < least {
+            self.datagram.buf[self.draft.end..least].fill(0);
+            self.draft.end = least;
+        }
         self.draft.in_flight = self.draft.ack_eliciting;
         self.draft.records.end = self.datagram.records.len();
         self.datagram.at = self.draft.end + TAG_LEN;
@@ -373,11 +371,11 @@ mod tests {
         let mut packet = datagram.begin(&short(), 0x1234, Some(0x1200), Allowance::Full).expect("room");
         assert_eq!(packet.write(&HandshakeDone), Ok(()));
         assert!(packet.finish());
-        let sealed = datagram.seal(|draft, packet| {
+        let len = datagram.seal(|draft, packet| {
             assert_eq!((draft.start, draft.number_at, draft.payload_at, draft.end), (0, 9, 10, 13));
             assert_eq!(packet[..13], [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 0x34, 0x1e, 0, 0]);
         });
-        assert_eq!((sealed.len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
+        assert_eq!((len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
     }
 
     #[test]
@@ -426,8 +424,7 @@ mod tests {
         datagram.pad_to(1200);
         assert_eq!(datagram.drafts()[0], first);
         assert_eq!((datagram.drafts()[1].end, datagram.drafts()[1].in_flight), (1200 - TAG_LEN, true));
-        let len =
-            datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee]))).len;
+        let len = datagram.seal(|_, packet| assert!(!packet[..packet.len() - TAG_LEN].ends_with(&[0xee])));
         assert_eq!(len, 1200);
     }
 
@@ -441,7 +438,7 @@ mod tests {
         assert!(packet.finish());
         datagram.pad_to(30_000);
         let number_at = datagram.drafts()[0].number_at;
-        let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff])).len;
+        let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff]));
         assert_eq!(len, number_at + 0x3fff);
     }
 

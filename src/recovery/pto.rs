@@ -23,9 +23,8 @@ pub struct PtoRules {
     pub handshake_confirmed: bool,
     /// Whether Handshake keys exist: a client that must prove its address then sends Handshake, else Initial.
     pub has_handshake_keys: bool,
-    /// Whether the peer is known to have validated our address: true at a server, and at a client once a
-    /// Handshake packet was acknowledged or the handshake is confirmed. Until then a client probes with
-    /// nothing in flight.
+    /// Whether the peer is known to have validated our address and to wait for nothing: true at a server, and at a
+    /// client once the handshake is confirmed. Until then a client probes with nothing in flight.
     pub peer_validated: bool,
     /// Whether a probe could be sent at all: false at a server that has spent three times what it received.
     pub may_send: bool,

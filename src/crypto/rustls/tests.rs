@@ -125,8 +125,8 @@ fn carry(from: &mut KeyRing, to: &mut KeyRing, header: &Header<'_>, number: u64)
     packet.write(&Ping).expect("there is room");
     assert!(packet.finish());
     let number_at = datagram.drafts()[0].number_at;
-    let len = datagram.seal(|draft, packet| from.seal(draft, packet).expect("the key is fresh")).len;
-    let opened = to.open(&mut buf[..len], number_at, number, Instant::ZERO, Duration::from_millis(100));
+    let len = datagram.seal(|draft, packet| from.seal(draft, packet).expect("the key is fresh"));
+    let opened = to.open(&mut buf[..len], number_at, number, Instant::ZERO, || Duration::from_millis(100));
     let opened = opened.expect("the rings fit");
     assert_eq!((opened.number, &buf[opened.payload.start]), (number, &1));
     opened.key_updated

@@ -1,0 +1,86 @@
+//! What changes under a connection: its keys, and where a client is.
+
+use std::time::Duration;
+
+use peregrine::{ConnectionEvent, DropReason};
+use quinn::{Connection, ConnectionError, Endpoint};
+
+use crate::foreign::{bind, exchange};
+use crate::load::{Exchange, Load};
+use crate::pair::{Pair, close, no_talk, with_quinn_client, with_quinn_server};
+
+/// Exchanges everything while quinn changes its keys whenever it may.
+async fn changes_keys(_: Endpoint, connection: Connection) -> ConnectionError {
+    let change = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            connection.force_key_update();
+        }
+    };
+    tokio::select! {
+        () = exchange(&connection, Load::FULL) => {}
+        () = change => {}
+    }
+    connection.closed().await
+}
+
+fn key_updates_are_followed(mut pair: Pair<ConnectionError>) {
+    Exchange::run(&mut pair.host, pair.handle, Load::FULL, no_talk);
+    let stats = pair.host.connection(pair.handle).stats();
+    assert!(stats.key_updates >= 2, "{stats:?}");
+    assert_eq!(stats.dropped(DropReason::Undecryptable), 0);
+    pair.close();
+}
+
+#[test]
+fn our_client_follows_the_key_updates_of_a_quinn_server() {
+    key_updates_are_followed(with_quinn_server(changes_keys));
+}
+
+#[test]
+fn our_server_follows_the_key_updates_of_a_quinn_client() {
+    key_updates_are_followed(with_quinn_client(changes_keys));
+}
+
+#[test]
+fn our_server_follows_a_quinn_client_to_another_socket() {
+    let next = bind();
+    let there = next.local_addr().expect("a bound socket has an address");
+    let mut pair = with_quinn_client(move |endpoint, connection| async move {
+        let rebind = async {
+            while connection.stats().udp_rx.bytes < Load::FULL.bytes / 4 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            endpoint.rebind(next).expect("quinn can use the socket");
+        };
+        tokio::join!(exchange(&connection, Load::FULL), rebind);
+        connection.closed().await
+    });
+    let mut moves = Vec::new();
+    Exchange::run(&mut pair.host, pair.handle, Load::FULL, |event| match event {
+        ConnectionEvent::PeerMoved { from, to } => moves.push((*from, *to)),
+        other => panic!("nothing but a move: {other:?}"),
+    });
+    assert_eq!(moves, [(pair.quinn.address, there)]);
+    assert_eq!(pair.host.connection(pair.handle).remote(), there);
+    pair.close();
+}
+
+#[test]
+fn a_quinn_server_follows_our_client_to_another_socket() {
+    let mut pair = with_quinn_server(|_, connection| async move {
+        exchange(&connection, Load::FULL).await;
+        let followed = connection.remote_address();
+        (connection.closed().await, followed)
+    });
+    let exchange = Exchange::begin(&mut pair.host, pair.handle, Load::FULL);
+    pair.host.await_that("a quarter has arrived", |endpoint| {
+        endpoint.stats().bytes_received >= Load::FULL.bytes / 4
+    });
+    pair.host.rebind();
+    exchange.finish(&mut pair.host, no_talk);
+    close(&mut pair.host, pair.handle);
+    let there = pair.host.address();
+    let (_, followed) = pair.quinn.outcome(&mut pair.host);
+    assert_eq!(followed, there);
+}

@@ -1,0 +1,96 @@
+//! What a datagram looks like from outside: the types of its coalesced packets, without any key (RFC 9000, Section 17).
+
+use std::fmt;
+
+/// The type of a packet as anybody on the way sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Version Negotiation.
+    Version,
+    /// Initial.
+    Initial,
+    /// 0-RTT.
+    ZeroRtt,
+    /// Handshake.
+    Handshake,
+    /// Retry.
+    Retry,
+    /// 1-RTT, or a stateless reset.
+    OneRtt,
+}
+
+/// The packets of one datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    kinds: [Option<Kind>; 4],
+}
+
+impl Shape {
+    /// Looks at a datagram; stops where it makes no sense.
+    pub fn of(mut datagram: &[u8]) -> Self {
+        let mut shape = Self::default();
+        for kind in &mut shape.kinds {
+            let Some((found, rest)) = first(datagram) else { break };
+            *kind = Some(found);
+            datagram = rest;
+        }
+        shape
+    }
+
+    /// Whether a packet of this type is in it.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&Some(kind))
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for kind in self.kinds.iter().flatten() {
+            write!(f, "{separator}{kind:?}")?;
+            separator = "+";
+        }
+        if self.kinds[0].is_none() { f.write_str("?") } else { Ok(()) }
+    }
+}
+
+/// The type of the first packet, and what follows it.
+fn first(datagram: &[u8]) -> Option<(Kind, &[u8])> {
+    let (&byte, rest) = datagram.split_first()?;
+    if byte & 0x80 == 0 {
+        // Padding between packets, or behind them, is no packet.
+        return (byte & 0x40 != 0).then_some((Kind::OneRtt, &[][..]));
+    }
+    let (version, rest) = rest.split_first_chunk::<4>()?;
+    if *version == [0; 4] {
+        return Some((Kind::Version, &[]));
+    }
+    let rest = skip_id(skip_id(rest)?)?;
+    match byte & 0x30 {
+        0x00 => {
+            let (token, rest) = varint(rest)?;
+            Some((Kind::Initial, skip_body(rest.get(token..)?)?))
+        }
+        0x10 => Some((Kind::ZeroRtt, skip_body(rest)?)),
+        0x20 => Some((Kind::Handshake, skip_body(rest)?)),
+        _ => Some((Kind::Retry, &[])),
+    }
+}
+
+fn skip_id(bytes: &[u8]) -> Option<&[u8]> {
+    let (&len, rest) = bytes.split_first()?;
+    rest.get(usize::from(len)..)
+}
+
+fn skip_body(bytes: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = varint(bytes)?;
+    rest.get(len..)
+}
+
+fn varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let len = 1 << (bytes.first()? >> 6);
+    let (own, rest) = bytes.split_at_checked(len)?;
+    let value =
+        own.iter().skip(1).fold(u64::from(own[0] & 0x3f), |value, byte| value << 8 | u64::from(*byte));
+    Some((usize::try_from(value).ok()?, rest))
+}

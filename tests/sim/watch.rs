@@ -1,0 +1,120 @@
+//! What must never happen, seen from outside: from datagrams and events, without any key.
+//!
+//! A broken rule panics where it is broken, so that the log ends there.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peregrine::{ConnectionEvent, ConnectionHandle, Instant};
+
+use super::network::{Datagram, HostId};
+use super::shape::{Kind, Shape};
+
+/// The largest seek, in bytes: the only thing that may go to an address nothing came from.
+const SEEK: usize = 60;
+/// Seeks in one second that one connection may send to one address: three quick rounds, and four slow ones, and the
+/// first of another search.
+const SEEKS_A_SECOND: usize = 8;
+/// The smallest datagram with a client's Initial (RFC 9000, Section 14.1).
+const INITIAL: usize = 1200;
+
+/// What went between a host and one address.
+#[derive(Debug, Default)]
+struct Pair {
+    received: u64,
+    sent: u64,
+    /// Bytes sent as seeks, on top of the budget.
+    seeks: VecDeque<Instant>,
+    /// Something came from there that can only be an answer.
+    proved: bool,
+}
+
+/// Looks at every datagram and every event.
+#[derive(Debug, Default)]
+pub struct Watch {
+    pairs: BTreeMap<(HostId, SocketAddr), Pair>,
+    connected: BTreeSet<(HostId, ConnectionHandle)>,
+    closed: BTreeSet<(HostId, ConnectionHandle)>,
+}
+
+impl Watch {
+    /// A host chooses to connect to an address: nothing limits what goes there.
+    pub fn on_connect(&mut self, host: HostId, remote: SocketAddr) {
+        self.pairs.entry((host, remote)).or_default().proved = true;
+    }
+
+    /// A host has lost its memory.
+    pub fn on_restart(&mut self, host: HostId) {
+        self.pairs.retain(|(of, _), _| *of != host);
+        self.connected.retain(|(of, _)| *of != host);
+        self.closed.retain(|(of, _)| *of != host);
+    }
+
+    /// A host gets a datagram.
+    pub fn on_received(&mut self, host: HostId, datagram: &Datagram) {
+        let pair = self.pairs.entry((host, datagram.from)).or_default();
+        pair.received += datagram.payload.len() as u64;
+        let shape = Shape::of(&datagram.payload);
+        // Only what came after we sent something can be an answer, and an Initial proves nothing.
+        let answers = shape.has(Kind::Handshake) || shape.has(Kind::OneRtt);
+        pair.proved |= answers && (pair.sent > 0 || !pair.seeks.is_empty());
+    }
+
+    /// A host with so many connections sends a datagram.
+    pub fn on_sent(&mut self, now: Instant, host: HostId, connections: usize, datagram: &Datagram) {
+        let (to, len) = (datagram.to, datagram.payload.len());
+        let pair = self.pairs.entry((host, to)).or_default();
+        if pair.proved {
+            return;
+        }
+        if pair.sent + len as u64 <= 3 * pair.received {
+            pair.sent += len as u64;
+            return;
+        }
+        let (sent, received) = (pair.sent, pair.received);
+        assert!(
+            len <= SEEK,
+            "{now:?}: {host:?} sends {len} bytes to {to}, unproved, after {sent} sent and {received} received"
+        );
+        pair.seeks.push_back(now);
+        while pair.seeks.front().is_some_and(|at| now.since(*at) >= Duration::from_secs(1)) {
+            pair.seeks.pop_front();
+        }
+        let limit = SEEKS_A_SECOND * connections.max(1);
+        assert!(pair.seeks.len() <= limit, "{now:?}: {host:?} seeks {to} more than {limit} times a second");
+    }
+
+    /// A client's Initial is to be large.
+    pub fn on_client_sent(&mut self, now: Instant, datagram: &Datagram) {
+        let small = datagram.payload.len() < INITIAL;
+        assert!(
+            !small || !Shape::of(&datagram.payload).has(Kind::Initial),
+            "{now:?}: a client's Initial is small"
+        );
+    }
+
+    /// A connection says something.
+    pub fn on_event(
+        &mut self,
+        now: Instant,
+        host: HostId,
+        handle: ConnectionHandle,
+        event: &ConnectionEvent,
+    ) {
+        let over = self.closed.contains(&(host, handle));
+        assert!(!over, "{now:?}: {handle:?} of {host:?} says {event:?} after its end");
+        match event {
+            ConnectionEvent::Connected { .. } => {
+                assert!(
+                    self.connected.insert((host, handle)),
+                    "{now:?}: {handle:?} of {host:?} connected twice"
+                );
+            }
+            ConnectionEvent::Closed(_) => {
+                self.closed.insert((host, handle));
+            }
+            _ => {}
+        }
+    }
+}
