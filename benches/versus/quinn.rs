@@ -175,11 +175,11 @@ impl Peer for Quinn {
                 }
                 Some(DatagramEvent::Response(_)) | None => None,
             };
-            if touched != last {
-                if let Some(before) = std::mem::replace(&mut last, touched) {
-                    self.enqueue(before);
-                    self.pump(before);
-                }
+            if touched != last
+                && let Some(before) = std::mem::replace(&mut last, touched)
+            {
+                self.enqueue(before);
+                self.pump(before);
             }
         }
         if let Some(handle) = last {
