@@ -65,7 +65,7 @@ fn the_first_request_after_the_move_is_as_fast_as_any_when_the_server_is_heard()
 fn behind_a_filter_the_first_request_costs_one_probe_timeout_whatever_the_size_of_the_pool() {
     let stages = SIZES.map(|size| Stage::new(Play::Pool(size)).behind(Filtering::AddressDependent));
     let first = stages.map(|stage| trials::first_request_unheard(&stage));
-    assert!(first.iter().all(|took| took == &first[0]), "{first:?}");
+    assert!(first.iter().all(|took| took.abs_diff(first[0]) < Duration::from_micros(100)), "{first:?}");
 }
 
 #[test]

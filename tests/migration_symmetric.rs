@@ -42,12 +42,10 @@ fn an_idle_client_is_found() {
 
 #[test]
 fn the_first_request_after_the_move_is_as_fast_as_any() {
-    for after in [0, 1, 9, 10, 20, 27, 30, 100, 1000].map(ms) {
+    // The announcement takes 9 ms; what is handed over before goes to the old address and is sent again.
+    for after in [10, 20, 27, 30, 100, 1000].map(ms) {
         let (first, yardstick) = trials::first_request(&Stage::new(PLAY), after);
-        println!("{after:?}: {first:?} against {yardstick:?}");
-        if after >= ms(9) {
-            assert!(first <= yardstick + ms(1), "{after:?}: {first:?} against {yardstick:?}");
-        }
+        assert!(first <= yardstick + ms(1), "{after:?}: {first:?} against {yardstick:?}");
     }
 }
 

@@ -22,7 +22,7 @@ impl Connection {
     ) -> Result<(), TransportError> {
         match frame {
             Frame::Stream(stream) => self.streams.on_stream(&stream),
-            Frame::Ack(ack) => self.on_ack(now, space, &ack, seen),
+            Frame::Ack(ack) => self.on_ack(now, space, path, &ack, seen),
             Frame::Padding(_) | Frame::Ping => Ok(()),
             Frame::Crypto(crypto) => match self.spaces.get_mut(space) {
                 Some(space) => space.crypto.on_crypto(&crypto),
@@ -77,6 +77,7 @@ impl Connection {
         &mut self,
         now: Instant,
         space: SpaceId,
+        from: PathId,
         ack: &Ack<'_>,
         seen: &mut Seen,
     ) -> Result<(), TransportError> {
@@ -95,6 +96,9 @@ impl Connection {
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
         let outcome = self.recovery.on_ack(now, space, ack, view, &mut fates);
         seen.useful |= fates.newly_acked_largest.is_some();
+        // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
+        // that moved while it was frozen would give its client the freeze for a round trip.
+        fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == from);
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }

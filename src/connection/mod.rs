@@ -379,6 +379,11 @@ impl Connection {
         self.phase.is_established()
     }
 
+    /// Whether the handshake is confirmed (RFC 9001, Section 4.1.2): not before then a client follows its server.
+    pub fn is_confirmed(&self) -> bool {
+        self.phase.is_confirmed()
+    }
+
     /// Server migration on this connection.
     pub fn migration(&mut self) -> Migrations<'_> {
         Migrations::new(self)

@@ -395,6 +395,9 @@ impl Connection {
                 let late = self.steering.was_at(came.path.local);
                 if path != self.paths.home().id && seen.newest && !seen.probing && !late {
                     self.follow(now, path);
+                } else if self.paths.home().id == path && self.paths.home().validation.may_repeat(now) {
+                    let data = self.rng.bytes();
+                    self.paths.home_mut().validation.want(data);
                 }
                 self.server_arrival(now, seen);
             }

@@ -13,6 +13,9 @@ use crate::time::Instant;
 /// Below this many bytes nothing useful fits in a datagram.
 const MIN_USEFUL: usize = 64;
 
+/// What data leaves of a candidate's budget: room for the bare challenges of a search (server-migration rules, 2.4).
+const CHALLENGES: u64 = 3 * MIN_USEFUL as u64;
+
 /// What a datagram is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -83,14 +86,14 @@ impl Connection {
 
     fn lead_flight(&self, path: &Path) -> Option<Flight> {
         let PathState::Unproven { budget } = &path.state else { return None };
-        let max_len =
-            usize::from(path.datagram_size).min(usize::try_from(budget.remaining()).unwrap_or(usize::MAX));
+        let left = budget.remaining().saturating_sub(CHALLENGES);
+        let max_len = usize::from(path.datagram_size).min(usize::try_from(left).unwrap_or(usize::MAX));
         if max_len < MIN_USEFUL {
             return None;
         }
         let room = path.window.room();
         let allowance = if room == 0 { Allowance::AckOnly } else { Allowance::Full };
-        let burst = budget.remaining().min(room);
+        let burst = left.min(room);
         Some(Flight { path: path.id, purpose: Purpose::Normal, allowance, max_len, min_len: 0, burst })
     }
 

@@ -368,7 +368,8 @@ impl Client {
         }
         let strategy = self.notice.strategy_of(address);
         let stray = self.seek.is_stray(address);
-        let came_back = self.contested == Some(address);
+        // A server that says so has moved back; one that says nothing was never away.
+        let came_back = self.contested == Some(address) && !self.told;
         self.seek.adopt(now, address, actions);
         self.contested = (stray && !came_back).then_some(facts.home);
         self.asking = Asking::new(now);

@@ -81,6 +81,14 @@ impl Validation {
         self.attempts = Some(Attempts { made: 1, next: now + pto, spacing: pto });
     }
 
+    /// Whether a path that was begun is to be asked once more because its peer spoke: each challenge may be lost, and a
+    /// peer that only listens gives few occasions. So often that all stay answerable for a whole wait.
+    pub fn may_repeat(&self, now: Instant) -> bool {
+        let Some(attempts) = &self.attempts else { return false };
+        let gap = attempts.spacing / MAX_ANSWERABLE as u32;
+        self.wanted.is_none() && self.sent.last().is_none_or(|sent| now.since(sent.at) >= gap)
+    }
+
     /// Whether a challenge waits to be sent.
     pub fn is_wanted(&self) -> bool {
         self.wanted.is_some()
@@ -217,6 +225,19 @@ mod tests {
         validation.on_challenge([1; 8]);
         validation.on_challenge([2; 8]);
         assert_eq!(sent(&mut validation), [Record::PathResponse, Record::PathResponse]);
+    }
+
+    #[test]
+    fn a_path_that_was_begun_is_asked_again_when_its_peer_speaks_but_not_at_every_word() {
+        let mut validation = Validation::new();
+        assert!(!validation.may_repeat(at(0)), "nobody wants it proved");
+        validation.begin(at(0), [0; 8], PTO);
+        assert!(!validation.may_repeat(at(0)), "the first challenge waits");
+        validation.on_sent(at(0), false);
+        assert!(!validation.may_repeat(at(12)));
+        assert!(validation.may_repeat(at(13)));
+        assert!(validation.on_response(at(20), [0; 8]).is_some());
+        assert!(!validation.may_repeat(at(50)));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peregrine::{
-    AddressPolicy, ClientConfig, ConnectionEvent, Instant, MigrationConfig, MigrationEvent, MigrationTarget,
-    MoveOrder, RelocationEvent, RelocationPlan, SeekPolicy, ServerConfig, Strategy, StrategySet,
-    TransportConfig,
+    AddressPolicy, ClientConfig, Connection, ConnectionEvent, Event, Instant, MigrationConfig,
+    MigrationEvent, MigrationTarget, MoveOrder, RelocationEvent, RelocationPlan, SeekPolicy, ServerConfig,
+    Strategy, StrategySet, TransportConfig,
 };
 
 use super::app::{Client, Outcome};
@@ -107,6 +107,7 @@ pub struct Stage {
     mapping: Mapping,
     policy: Option<Arc<dyn AddressPolicy>>,
     pool: Option<Vec<MigrationTarget>>,
+    all: bool,
 }
 
 impl Stage {
@@ -122,6 +123,7 @@ impl Stage {
             mapping: Mapping::EndpointIndependent,
             policy: None,
             pool: None,
+            all: false,
         }
     }
 
@@ -168,6 +170,12 @@ impl Stage {
         self
     }
 
+    /// With clients that offer all strategies but Pool, beside which a server without a pool may choose freely.
+    pub fn everything(mut self) -> Self {
+        self.all = true;
+        self
+    }
+
     fn transport(&self) -> Arc<TransportConfig> {
         let transport = TransportConfig::builder().idle_timeout(Some(self.idle)).handshake_timeout(secs(60));
         Arc::new(transport.build().expect("settings that can be"))
@@ -175,7 +183,8 @@ impl Stage {
 
     /// What the clients connect with.
     pub fn client_config(&self, play: Play) -> Arc<ClientConfig> {
-        let mut offer = play.offer().deadline(self.deadline);
+        let mut offer = if self.all { MigrationConfig::new(StrategySet::ALL) } else { play.offer() };
+        offer = offer.deadline(self.deadline);
         if let Some(policy) = &self.policy {
             offer = offer.policy(Arc::clone(policy));
         }
@@ -214,7 +223,7 @@ impl Stage {
             conns.push(world.connect_with(host, HOME, self.client_config(play), app));
             plays.push(play);
         }
-        Scene { world, server, conns, plays }
+        Scene { world, server, conns, plays, stage: self.clone() }
     }
 
     /// A server and one client.
@@ -233,6 +242,7 @@ pub struct Scene {
     pub conns: Vec<Conn>,
     /// What each plays.
     pub plays: Vec<Play>,
+    stage: Stage,
 }
 
 impl Scene {
@@ -246,14 +256,27 @@ impl Scene {
         self.world.server_side(self.conn()).expect("the server has it too")
     }
 
-    /// Runs until all handshakes are complete at both ends.
+    /// Runs until all handshakes are confirmed at both ends.
     pub fn await_connected(&mut self) {
         let conns = self.conns.clone();
         let complete = |world: &World, conn: &Conn| {
-            let far = world.server_side(*conn).and_then(|far| world.connection(far));
-            world.is_connected(*conn) && far.is_some_and(peregrine::Connection::is_established)
+            let ends = [Some(*conn), world.server_side(*conn)];
+            let mut ends = ends.into_iter().map(|end| world.connection(end?));
+            ends.all(|end| end.is_some_and(Connection::is_confirmed))
         };
         self.world.run_until(move |world| conns.iter().all(|conn| complete(world, conn)), secs(60));
+    }
+
+    /// One more client, that comes now to the server's home. It is not among the connections that are to follow.
+    pub fn newcomer(&mut self, play: Play, app: Client) -> Conn {
+        self.newcomer_at(play, HOME, app)
+    }
+
+    /// One more client, that comes now to this address.
+    pub fn newcomer_at(&mut self, play: Play, to: &str, app: Client) -> Conn {
+        let number = self.world.now().as_micros() % 60_000;
+        let host = self.world.client(&format!("30.1.0.1:{}", 1024 + number));
+        self.world.connect_with(host, to, self.stage.client_config(play), app)
     }
 
     /// Orders each connection what it plays.
@@ -331,8 +354,8 @@ impl Scene {
 
     /// Nobody connected a second time.
     pub fn assert_one_handshake_each(&self) {
-        let connected = |event: &&(Instant, peregrine::Event)| {
-            matches!(event.1, peregrine::Event::Connection(_, ConnectionEvent::Connected { .. }))
+        let connected = |event: &&(Instant, Event)| {
+            matches!(event.1, Event::Connection(_, ConnectionEvent::Connected { .. }))
         };
         let handshakes = self.world.at(self.server).events().iter().filter(connected).count();
         assert_eq!(handshakes, self.conns.len());

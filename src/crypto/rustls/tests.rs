@@ -347,15 +347,6 @@ fn the_embedders_key_log_hears_what_it_asked_for() {
 }
 
 #[test]
-fn a_version_that_tls_does_not_know_is_refused() {
-    let configs = configs();
-    let name = ServerName::try_from("server.test").expect("a name");
-    let refused = Handshake::client(&Arc::new(configs.client), name, Vec::new(), 0x1a2a_3a4a).err();
-    assert_eq!(refused, Some(TlsRefused::Version(0x1a2a_3a4a)));
-    assert_eq!(Handshake::check_server(&Arc::new(configs.server), 1), Ok(()));
-}
-
-#[test]
 fn a_handshake_prints_no_secret() {
     let (client, _) = established(configs());
     let printed = format!("{:?} {:?}", client.tls, client.tls.secrets);
