@@ -2,7 +2,7 @@
 //!
 //! A part decides; this module carries out. Datagrams come in through [`receive`], are taken apart in [`dispatch`],
 //! and leave through [`transmit`], which asks [`schedule`] what to send next. [`delivery`] tells owners the fate of what
-//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants.
+//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, and [`switch`] a server's move.
 
 mod close;
 mod control;
@@ -13,12 +13,14 @@ mod handshake;
 mod idle;
 mod ids;
 mod lures;
+mod migrations;
 mod phase;
 mod receive;
 mod retry;
 mod schedule;
 mod space;
 mod steer;
+mod switch;
 mod timers;
 mod transmit;
 
@@ -50,11 +52,11 @@ use control::Control;
 use glitches::Glitches;
 use idle::Idle;
 use lures::Lures;
+pub use migrations::Migrations;
 use phase::Phase;
 use receive::Early;
 use retry::Retried;
 use space::{Space, Spaces};
-pub use steer::Migrations;
 use steer::Steering;
 pub(crate) use transmit::Polled;
 

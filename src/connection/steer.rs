@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::receive::{Came, Seen};
 use super::{Connection, Role};
 use crate::config::ClientConfig;
-use crate::error::{CloseReason, MigrationError, TransportError};
+use crate::error::{CloseReason, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::{Frame, Record};
 use crate::id::{PacketNumber, PathId, ResetToken, SpaceId};
 use crate::migration::{
-    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, MoveOrder,
-    Server, ServerInput,
+    Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, Server,
+    ServerInput,
 };
 use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local};
@@ -29,16 +29,13 @@ use crate::time::Instant;
 const CLIENT_SPARE_IDS: usize = 8;
 /// Longest wait between probes while a move is announced or under way [2.7, 3.1].
 const PTO_CAP: Duration = Duration::from_secs(1);
-/// Packet numbers skipped at a switch: at least this many, and less than twice as many [3.2].
-const SKIPPED_NUMBERS: u32 = 1 << 16;
-
 /// What the connection keeps for its migrations.
 #[derive(Debug, Default)]
 pub(super) struct Steering {
     pub(super) agreement: Option<Agreement>,
-    migration: Option<Migration>,
+    pub(super) migration: Option<Migration>,
     /// A server's last switch: the first packet number after it, and where it was before.
-    switch: Option<(PacketNumber, Local)>,
+    pub(super) switch: Option<(PacketNumber, Local)>,
 }
 
 impl Steering {
@@ -49,7 +46,7 @@ impl Steering {
         }
     }
 
-    fn server(&self) -> Option<&Server> {
+    pub(super) fn server(&self) -> Option<&Server> {
         match &self.migration {
             Some(Migration::Server(server)) => Some(server),
             Some(Migration::Client(_)) | None => None,
@@ -137,7 +134,7 @@ impl Connection {
     }
 
     /// What the machines must know of the connection.
-    fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> Facts {
         let max_ack_delay = self.peer.max_ack_delay;
         let pto = self.pto();
         let initial = Rtt::new(self.config.initial_rtt).view(max_ack_delay).pto_base(SpaceId::Data);
@@ -175,13 +172,13 @@ impl Connection {
     }
 
     /// For inputs that are not frames: those are never faults of the peer.
-    fn inform_client(&mut self, now: Instant, input: ClientInput) {
+    pub(super) fn inform_client(&mut self, now: Instant, input: ClientInput) {
         if let Err(fault) = self.tell_client(now, input) {
             self.fail(now, fault);
         }
     }
 
-    fn tell_server(&mut self, now: Instant, input: ServerInput) {
+    pub(super) fn tell_server(&mut self, now: Instant, input: ServerInput) {
         if self.steering.server().is_none() {
             return;
         }
@@ -389,7 +386,7 @@ impl Connection {
 
     // ---- carrying out -----------------------------------------------------------------------------------
 
-    fn carry_out(&mut self, now: Instant, actions: Actions) {
+    pub(super) fn carry_out(&mut self, now: Instant, actions: Actions) {
         for action in actions {
             match action {
                 Action::Seek(address) => self.seek(address),
@@ -486,126 +483,6 @@ impl Connection {
             path.ping = true;
         }
     }
-
-    // ---- a server's switch --------------------------------------------------------------------------------
-
-    /// The endpoint has moved: this connection goes on from `local`, and the client is told at `announce_at`.
-    pub(crate) fn relocate(&mut self, now: Instant, local: Local, announce_at: Instant) {
-        let former = self.paths.home().tuple.local;
-        let moves = self.would_move().is_some();
-        // A client that was followed on trust is still followed on trust: the address it was proved at moves along.
-        let fallback = self.paths.fallback();
-        let others = self.paths.iter().skip(1).map(|path| path.id).filter(|id| Some(*id) != fallback);
-        let others: smallvec::SmallVec<[PathId; 4]> = others.collect();
-        others.into_iter().for_each(|id| self.forget_path(id));
-        for path in self.paths.iter_mut() {
-            path.tuple.local = local;
-            if moves {
-                // Questions and answers of the old place mean nothing at the new one.
-                path.validation.clear();
-            }
-        }
-        if !moves {
-            return;
-        }
-        self.begin_afresh(now);
-        let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
-        self.recovery.skip(SpaceId::Data, skipped.into());
-        self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
-        self.tell_server(now, ServerInput::Relocated { announce_at });
-    }
-
-    /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
-    fn begin_afresh(&mut self, now: Instant) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        self.recovery.abandon_all(SpaceId::Data, &mut fates);
-        self.recovery.no_sample_before(now);
-        self.recovery.reset_backoff();
-        self.reconsider(now, SpaceId::Data, &fates);
-        self.scratch.fates = fates;
-        let rotated = self.remote_ids.rotate();
-        let rtt = self.rtt();
-        let home = self.paths.home();
-        let (id, tuple, dcid, size) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), home.datagram_size);
-        let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
-        let mut fresh = super::fresh_path(&self.config, id, tuple, dcid, state);
-        fresh.datagram_size = size;
-        fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
-        if !fresh.is_validated() {
-            fresh.validation.begin(now, self.rng.bytes(), rtt.pto_base(SpaceId::Data));
-        }
-        *self.paths.home_mut() = fresh;
-        self.idle.restart(now);
-    }
-
-    /// What this connection does when the endpoint moves; `None`: it stays behind.
-    pub(crate) fn would_move(&self) -> Option<MoveOrder> {
-        if !self.phase.is_established() {
-            return None;
-        }
-        self.steering.server().and_then(Server::would_move)
-    }
-
-    /// Whether the order's target, if it has one, is one that our client could use, whatever else stands against it.
-    pub(crate) fn suits(&self, order: MoveOrder) -> bool {
-        match order {
-            MoveOrder::Explicit(target) => target.like(self.remote()).is_some(),
-            MoveOrder::Pool | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric => true,
-        }
-    }
-
-    /// Whether this order could be given.
-    pub(crate) fn check_order(&self, order: MoveOrder) -> Result<(), MigrationError> {
-        if !self.phase.is_open() {
-            return Err(MigrationError::Closed);
-        }
-        if self.side().is_client() {
-            return Err(MigrationError::WrongSide);
-        }
-        if !self.phase.is_established() {
-            return Err(MigrationError::HandshakeNotComplete);
-        }
-        self.steering.server().ok_or(MigrationError::Disabled)?.check(order, &self.facts())
-    }
-
-    pub(crate) fn prepare_move(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {
-        self.check_order(order)?;
-        let facts = self.facts();
-        let Some(Migration::Server(server)) = &mut self.steering.migration else {
-            return Err(MigrationError::Disabled);
-        };
-        let actions = server.prepare(now, order, &facts)?;
-        self.carry_out(now, actions);
-        Ok(())
-    }
-
-    pub(crate) fn cancel_move(&mut self, now: Instant) -> Result<(), MigrationError> {
-        match &mut self.steering.migration {
-            Some(Migration::Server(server)) => server.cancel(now),
-            Some(Migration::Client(_)) => Err(MigrationError::WrongSide),
-            None => Err(MigrationError::Disabled),
-        }
-    }
-
-    /// The server moves away and this connection does not go with it.
-    pub(crate) fn leave_behind(
-        &mut self,
-        now: Instant,
-        order: Option<MoveOrder>,
-        error: MigrationError,
-        code: crate::varint::VarInt,
-        reason: &[u8],
-    ) {
-        if !self.phase.is_open() {
-            return;
-        }
-        if let Some(order) = order {
-            let event = MigrationEvent::Failed { strategy: order.strategy(), reason: error };
-            self.events.push_back(ConnectionEvent::Migration(event));
-        }
-        self.end(now, super::Farewell::application(code, reason), CloseReason::NotMoved(error));
-    }
 }
 
 fn client_settings(config: &ClientConfig, seed: u64) -> Option<ClientSettings> {
@@ -617,81 +494,4 @@ fn client_settings(config: &ClientConfig, seed: u64) -> Option<ClientSettings> {
         policy: std::sync::Arc::clone(&migration.policy),
         scheduler: (migration.scheduler)(seed),
     })
-}
-
-/// Server migration on one connection.
-#[derive(Debug)]
-pub struct Migrations<'a> {
-    connection: &'a mut Connection,
-}
-
-impl<'a> Migrations<'a> {
-    pub(super) fn new(connection: &'a mut Connection) -> Self {
-        Self { connection }
-    }
-
-    /// What was agreed. `None`: the peer said nothing; an empty one: nothing in common.
-    pub fn agreement(&self) -> Option<Agreement> {
-        self.connection.steering.agreement
-    }
-
-    /// Server: orders a move of this connection alone; [`MigrationEvent::Ready`] says when it may be carried out.
-    ///
-    /// # Errors
-    ///
-    /// Why the order cannot be given; nothing has changed then.
-    pub fn prepare(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {
-        self.connection.prepare_move(now, order)
-    }
-
-    /// Server: the connection is at `local` from now on. Everything sent leaves from there, and the client is told.
-    ///
-    /// The copy left behind at the old address, if there is one, must stay silent for ever: two servers that seal with
-    /// the same keys give them away.
-    ///
-    /// # Errors
-    ///
-    /// [`MigrationError::NotOrdered`] if no order was given and no strategy permits a move without one,
-    /// [`MigrationError::Family`] for an address of another family; nothing has changed then.
-    pub fn relocated(&mut self, now: Instant, local: Local) -> Result<(), MigrationError> {
-        let connection = &mut *self.connection;
-        if connection.side().is_client() {
-            return Err(MigrationError::WrongSide);
-        }
-        if local.ip.is_some_and(|ip| ip.is_ipv4() != connection.remote().is_ipv4()) {
-            return Err(MigrationError::Family);
-        }
-        connection.would_move().ok_or(MigrationError::NotOrdered)?;
-        connection.relocate(now, local, now);
-        Ok(())
-    }
-
-    /// Server: takes an order back that was not carried out. Until a migration completes it binds the next one.
-    ///
-    /// # Errors
-    ///
-    /// [`MigrationError::NotOrdered`] if there is none.
-    pub fn cancel(&mut self, now: Instant) -> Result<(), MigrationError> {
-        self.connection.cancel_move(now)
-    }
-
-    /// Client: looks for the announced server, or for one of its pool, now.
-    ///
-    /// # Errors
-    ///
-    /// [`MigrationError::Disabled`] without an agreement, [`MigrationError::WrongSide`] at a server,
-    /// [`MigrationError::HandshakeNotComplete`] until the handshake is confirmed.
-    pub fn seek_now(&mut self, now: Instant) -> Result<(), MigrationError> {
-        match &self.connection.steering.migration {
-            Some(Migration::Client(_)) if !self.connection.phase.is_confirmed() => {
-                Err(MigrationError::HandshakeNotComplete)
-            }
-            Some(Migration::Client(_)) => {
-                self.connection.inform_client(now, ClientInput::SeekNow);
-                Ok(())
-            }
-            Some(Migration::Server(_)) => Err(MigrationError::WrongSide),
-            None => Err(MigrationError::Disabled),
-        }
-    }
 }

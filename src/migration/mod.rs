@@ -9,6 +9,7 @@ mod asking;
 mod budget;
 mod client;
 mod explicit;
+mod fuse;
 mod notice;
 mod policy;
 mod pool;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::announce::Announcement;
 use super::asking::Asking;
+use super::fuse::Fuse;
 use super::pool::Pool;
 use super::relocation::MoveOrder;
 use super::{Action, Actions, Facts, MigrationEvent};
@@ -18,8 +19,6 @@ use crate::negotiation::{Agreement, Strategy};
 use crate::packet::PacketWriter;
 use crate::time::{Instant, earliest};
 
-/// A server that may be frozen at any moment counts a longer gap between two calls as this much [4.8].
-const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// Silence of the client before it is asked, and the longest wait between two questions [3.6].
 const ASK_AFTER: Duration = Duration::from_millis(500);
 const ASK_AT_MOST: Duration = Duration::from_secs(2);
@@ -82,32 +81,6 @@ pub enum ServerInput {
     DataSent,
     /// The deadline has come.
     Due,
-}
-
-/// Time that only runs while it is watched: no gap between two looks counts for more than a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fuse {
-    left: Duration,
-    looked: Instant,
-}
-
-impl Fuse {
-    fn new(now: Instant, length: Duration) -> Self {
-        Self { left: length, looked: now }
-    }
-
-    /// Takes the time since the last look off; whether nothing is left.
-    fn burn(&mut self, now: Instant) -> bool {
-        let gap = now.since(self.looked).min(LONGEST_TICK);
-        self.looked = now;
-        self.left = self.left.saturating_sub(gap);
-        self.left.is_zero()
-    }
-
-    /// When to look again.
-    fn next(&self) -> Instant {
-        self.looked + self.left.min(LONGEST_TICK)
-    }
 }
 
 /// Where the frame that gives notice stands.
@@ -317,10 +290,8 @@ impl Server {
     /// Until when, seen from `now`, the connection must not end by its idle timer: the fuse decides, not the clock [4.8].
     pub fn held_until(&self, now: Instant) -> Option<Instant> {
         match &self.state {
-            State::Ready { .. } => Some(now + LONGEST_TICK.saturating_mul(2)),
-            State::Moved { announcement, .. } if !announcement.is_heard() => {
-                Some(now + LONGEST_TICK.saturating_mul(2))
-            }
+            State::Ready { .. } => Some(Fuse::beyond_a_tick(now)),
+            State::Moved { announcement, .. } if !announcement.is_heard() => Some(Fuse::beyond_a_tick(now)),
             State::Settled | State::Preparing { .. } | State::Moved { .. } => None,
         }
     }

@@ -1,0 +1,136 @@
+//! A server's switch to another address: what is ordered beforehand, what begins afresh at it, and who is left behind
+//! (server-migration rules, 3.1, 3.2 and 4).
+
+use super::Connection;
+use super::close::Farewell;
+use crate::error::{CloseReason, MigrationError};
+use crate::event::ConnectionEvent;
+use crate::id::{PathId, SpaceId};
+use crate::migration::{Migration, MigrationEvent, MoveOrder, Server, ServerInput};
+use crate::net::Local;
+use crate::path::PathState;
+use crate::time::Instant;
+use crate::varint::VarInt;
+
+/// Packet numbers skipped at a switch: at least this many, and less than twice as many [3.2].
+const SKIPPED_NUMBERS: u32 = 1 << 16;
+
+impl Connection {
+    /// The endpoint has moved: this connection goes on from `local`, and the client is told at `announce_at`.
+    pub(crate) fn relocate(&mut self, now: Instant, local: Local, announce_at: Instant) {
+        let former = self.paths.home().tuple.local;
+        let moves = self.would_move().is_some();
+        // A client that was followed on trust is still followed on trust: the address it was proved at moves along.
+        let fallback = self.paths.fallback();
+        let others = self.paths.iter().skip(1).map(|path| path.id).filter(|id| Some(*id) != fallback);
+        let others: smallvec::SmallVec<[PathId; 4]> = others.collect();
+        others.into_iter().for_each(|id| self.forget_path(id));
+        for path in self.paths.iter_mut() {
+            path.tuple.local = local;
+            if moves {
+                // Questions and answers of the old place mean nothing at the new one.
+                path.validation.clear();
+            }
+        }
+        if !moves {
+            return;
+        }
+        self.begin_afresh(now);
+        let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
+        self.recovery.skip(SpaceId::Data, skipped.into());
+        self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
+        self.tell_server(now, ServerInput::Relocated { announce_at });
+    }
+
+    /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
+    fn begin_afresh(&mut self, now: Instant) {
+        let mut fates = std::mem::take(&mut self.scratch.fates);
+        fates.clear();
+        self.recovery.abandon_all(SpaceId::Data, &mut fates);
+        self.recovery.no_sample_before(now);
+        self.recovery.reset_backoff();
+        self.reconsider(now, SpaceId::Data, &fates);
+        self.scratch.fates = fates;
+        let rotated = self.remote_ids.rotate();
+        let rtt = self.rtt();
+        let home = self.paths.home();
+        let (id, tuple, dcid, size) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), home.datagram_size);
+        let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
+        let mut fresh = super::fresh_path(&self.config, id, tuple, dcid, state);
+        fresh.datagram_size = size;
+        fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
+        if !fresh.is_validated() {
+            fresh.validation.begin(now, self.rng.bytes(), rtt.pto_base(SpaceId::Data));
+        }
+        *self.paths.home_mut() = fresh;
+        self.idle.restart(now);
+    }
+
+    /// What this connection does when the endpoint moves; `None`: it stays behind.
+    pub(crate) fn would_move(&self) -> Option<MoveOrder> {
+        if !self.phase.is_established() {
+            return None;
+        }
+        self.steering.server().and_then(Server::would_move)
+    }
+
+    /// Whether the order's target, if it has one, is one that our client could use, whatever else stands against it.
+    pub(crate) fn suits(&self, order: MoveOrder) -> bool {
+        match order {
+            MoveOrder::Explicit(target) => target.like(self.remote()).is_some(),
+            MoveOrder::Pool | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric => true,
+        }
+    }
+
+    /// Whether this order could be given.
+    pub(crate) fn check_order(&self, order: MoveOrder) -> Result<(), MigrationError> {
+        if !self.phase.is_open() {
+            return Err(MigrationError::Closed);
+        }
+        if self.side().is_client() {
+            return Err(MigrationError::WrongSide);
+        }
+        if !self.phase.is_established() {
+            return Err(MigrationError::HandshakeNotComplete);
+        }
+        self.steering.server().ok_or(MigrationError::Disabled)?.check(order, &self.facts())
+    }
+
+    pub(crate) fn prepare_move(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {
+        self.check_order(order)?;
+        let facts = self.facts();
+        let Some(Migration::Server(server)) = &mut self.steering.migration else {
+            return Err(MigrationError::Disabled);
+        };
+        let actions = server.prepare(now, order, &facts)?;
+        self.carry_out(now, actions);
+        Ok(())
+    }
+
+    pub(crate) fn cancel_move(&mut self, now: Instant) -> Result<(), MigrationError> {
+        match &mut self.steering.migration {
+            Some(Migration::Server(server)) => server.cancel(now),
+            Some(Migration::Client(_)) => Err(MigrationError::WrongSide),
+            None => Err(MigrationError::Disabled),
+        }
+    }
+
+    /// The server moves away and this connection does not go with it.
+    pub(crate) fn leave_behind(
+        &mut self,
+        now: Instant,
+        order: Option<MoveOrder>,
+        error: MigrationError,
+        code: VarInt,
+        reason: &[u8],
+    ) {
+        if !self.phase.is_open() {
+            return;
+        }
+        if let Some(order) = order {
+            let event = MigrationEvent::Failed { strategy: order.strategy(), reason: error };
+            self.events.push_back(ConnectionEvent::Migration(event));
+        }
+        self.end(now, Farewell::application(code, reason), CloseReason::NotMoved(error));
+    }
+}
