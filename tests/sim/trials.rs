@@ -89,7 +89,7 @@ pub fn moves_in_all_kinds_of_trouble(play: Play, seeds: u64) {
         if trouble.rebinding.is_some() {
             let filtering =
                 if named(play) { Filtering::AddressDependent } else { Filtering::EndpointIndependent };
-            stage = stage.behind(filtering);
+            stage = stage.behind(filtering).kept_alive();
         }
         let mut scene = stage.client(app);
         scene.await_connected();
