@@ -105,6 +105,7 @@ impl<'a> Writer<'a> {
         self.at
     }
 
+    #[cfg(test)]
     /// How many bytes still fit.
     pub fn room(&self) -> usize {
         self.buf.len() - self.at

@@ -12,7 +12,7 @@ use crate::frame::MigrationTarget;
 use crate::id::MAX_CID_LEN;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
 use crate::negotiation::{Strategy, StrategySet};
-use crate::recovery::congestion::Algorithm;
+use crate::recovery::congestion::{Algorithm, Controller};
 use crate::varint::VarInt;
 
 /// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
@@ -33,7 +33,7 @@ pub struct TransportConfig {
     pub(crate) burst: usize,
     pub(crate) initial_rtt: Duration,
     pub(crate) max_ack_delay: Duration,
-    pub(crate) congestion: Algorithm,
+    pub(crate) congestion: Congestion,
     pub(crate) initial_window: Option<u64>,
     pub(crate) pacing: bool,
     pub(crate) active_connection_ids: u64,
@@ -55,7 +55,7 @@ impl TransportConfig {
             burst: 10,
             initial_rtt: Duration::from_millis(333),
             max_ack_delay: Duration::from_millis(25),
-            congestion: Algorithm::Cubic,
+            congestion: Congestion::Known(Algorithm::Cubic),
             initial_window: None,
             pacing: true,
             active_connection_ids: 32,
@@ -66,6 +66,27 @@ impl TransportConfig {
 impl Default for TransportConfig {
     fn default() -> Self {
         Self::builder().0
+    }
+}
+
+/// Makes the congestion controller of one path; the argument is the size of its datagrams in bytes.
+pub type MakeController = Arc<dyn Fn(u16) -> Box<dyn Controller> + Send + Sync>;
+
+/// Where a path's congestion controller comes from.
+#[derive(Clone)]
+pub(crate) enum Congestion {
+    /// One of ours.
+    Known(Algorithm),
+    /// The embedder's.
+    Own(MakeController),
+}
+
+impl fmt::Debug for Congestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(algorithm) => algorithm.fmt(f),
+            Self::Own(_) => f.write_str("Own"),
+        }
     }
 }
 
@@ -143,7 +164,13 @@ impl TransportConfigBuilder {
 
     /// Which congestion controller. Default CUBIC.
     pub fn congestion(mut self, algorithm: Algorithm) -> Self {
-        self.0.congestion = algorithm;
+        self.0.congestion = Congestion::Known(algorithm);
+        self
+    }
+
+    /// A congestion controller of the embedder's, made anew for every path.
+    pub fn controller(mut self, make: MakeController) -> Self {
+        self.0.congestion = Congestion::Own(make);
         self
     }
 

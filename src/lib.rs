@@ -31,7 +31,7 @@ mod time;
 mod varint;
 
 pub use config::{
-    ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeScheduler, MigrationConfig, ServerConfig,
+    ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,
 };
 pub use connection::{Connection, Migrations, PathStats};
@@ -47,7 +47,7 @@ pub use migration::{
 pub use negotiation::{Agreement, Strategy, StrategySet};
 pub use net::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
 pub use packet::peek;
-pub use recovery::congestion::Algorithm;
+pub use recovery::congestion::{AckReport, Algorithm, Controller};
 pub use rng::{Rng, SeededRng, SystemRng};
 pub use stats::{DropReason, Stats};
 pub use stream::{RecvStream, SendStream, StreamEvent};

@@ -17,7 +17,7 @@ use sim::{
     tls,
 };
 
-const SERVER: &str = "203.0.113.1:443";
+const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";
 
 /// A server and a client of it that were given these transport settings.

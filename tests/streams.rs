@@ -12,7 +12,7 @@ use peregrine::{
 
 use sim::{Client, Conn, Link, Recorder, World, for_seeds, ms, secs, tls};
 
-const SERVER: &str = "203.0.113.1:443";
+const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";
 
 /// A world 20 ms across, and in it a client that runs this against a server with these transport settings at both ends.

@@ -10,7 +10,7 @@ mod retirements;
 mod tokens;
 
 pub use local::LocalIds;
-pub use remote::{Bound, RemoteIds, Replaced};
+pub use remote::{RemoteIds, Replaced};
 pub use tokens::TokenChange;
 
 use crate::id::{ConnectionId, MAX_CID_LEN};

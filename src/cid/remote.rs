@@ -132,11 +132,13 @@ impl RemoteIds {
         self.current.id
     }
 
+    #[cfg(test)]
     /// The token of the ID in use, if the peer gave one.
     pub fn token_of_current(&self) -> Option<ResetToken> {
         self.current.token
     }
 
+    #[cfg(test)]
     /// Whether the peer has retired the ID in use and no other could take its place. The next frame that
     /// brings one does, and [`Self::rotate`] if one became spare.
     pub fn is_overdue(&self) -> bool {
@@ -223,6 +225,7 @@ impl RemoteIds {
         }
     }
 
+    #[cfg(test)]
     /// How many IDs are neither in use nor bound.
     pub fn spare(&self) -> usize {
         self.others.iter().filter(|(_, place)| *place == Place::Spare).count()

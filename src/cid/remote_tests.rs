@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
-use super::{Bound, RemoteIds, Replaced, TokenChange};
+use super::remote::Bound;
+use super::{RemoteIds, Replaced, TokenChange};
 use crate::error::Code;
 use crate::frame::{NewConnectionId, Record};
 use crate::id::{ConnectionId, ResetToken};

@@ -22,10 +22,10 @@ impl Connection {
             self.acked(now, space, record);
         }
         self.reconsider(now, space, fates);
-        if let Some(largest) = fates.newly_acked_largest {
-            if space == SpaceId::Data {
-                self.on_acked_number(now, largest);
-            }
+        if let Some(largest) = fates.newly_acked_largest
+            && space == SpaceId::Data
+        {
+            self.on_acked_number(now, largest);
         }
     }
 

@@ -170,7 +170,9 @@ impl Connection {
         self.local_ids.on_peer_limit(peer.active_connection_id_limit);
         for path in self.paths.iter_mut() {
             let limit = u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX);
-            path.datagram_size = path.datagram_size.min(limit);
+            if limit < path.datagram_size {
+                path.set_datagram_size(limit);
+            }
         }
     }
 
@@ -222,6 +224,8 @@ impl Connection {
         self.phase = Phase::Established { confirmed: true };
         self.discard_space(now, SpaceId::Initial);
         self.discard_space(now, SpaceId::Handshake);
+        self.recovery.release();
+        self.scratch.fates.release();
         if let Role::Server { first_dcid, .. } = &self.role {
             self.notes.push_back(Note::Retired(*first_dcid));
             self.tls = None;

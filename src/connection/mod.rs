@@ -29,13 +29,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cid::{LocalIds, RemoteIds};
-use crate::config::{ClientConfig, MigrationConfig, ServerConfig, TransportConfig};
+use crate::config::{ClientConfig, Congestion, MigrationConfig, ServerConfig, TransportConfig};
 use crate::crypto::{Handshake, HandshakeSummary, KeyRing, ResetKey};
 use crate::error::{CloseReason, ConnectError, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
-use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local, Transmit};
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
@@ -166,7 +165,10 @@ fn fresh_path(
         dcid,
         state,
         rtt: Rtt::new(config.initial_rtt),
-        window: Window::new(config.congestion, size, config.initial_window),
+        window: match &config.congestion {
+            Congestion::Known(algorithm) => Window::new(*algorithm, size, config.initial_window),
+            Congestion::Own(make) => Window::with_controller(make(size), size),
+        },
         pacer: Pacer::new(size),
         validation: Validation::new(),
         ping: false,
@@ -385,11 +387,6 @@ impl Connection {
     /// Server migration on this connection.
     pub fn migration(&mut self) -> Migrations<'_> {
         Migrations::new(self)
-    }
-
-    /// What was agreed on server migration.
-    pub(crate) fn agreement(&self) -> Option<Agreement> {
-        self.steering.agreement
     }
 
     // ---- what the endpoint asks ---------------------------------------------------------------

@@ -1,6 +1,5 @@
 //! Where a connection stands in its life (RFC 9000, Sections 4.1.2 and 10).
 
-use crate::error::CloseReason;
 use crate::time::Instant;
 
 use super::close::Closing;
@@ -54,6 +53,3 @@ impl Phase {
         }
     }
 }
-
-/// Why the connection ended, once it did, until the embedder was told.
-pub type Ending = Option<CloseReason>;

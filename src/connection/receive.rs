@@ -93,11 +93,11 @@ impl Connection {
                 }
             };
             let opened = self.receive_packet(now, came, &mut packet);
-            if opened == Err(DropReason::Undecryptable) && matches!(packet.header, PacketHeader::Short { .. })
+            if opened == Err(DropReason::Undecryptable)
+                && matches!(packet.header, PacketHeader::Short { .. })
+                && let Some(token) = token
             {
-                if let Some(token) = token {
-                    self.on_maybe_reset(now, came.path, token);
-                }
+                self.on_maybe_reset(now, came.path, token);
             }
             if let Err(reason) = opened {
                 self.stats.drop(reason);
@@ -147,6 +147,10 @@ impl Connection {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
         })?;
+        if kind == PacketKind::ZeroRtt {
+            // Early data is not accepted: the client sends it again (RFC 9001, Section 4.6.2).
+            return Err(DropReason::UnexpectedType);
+        }
         self.check_header(came, &packet.header)?;
         let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
         let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
@@ -309,10 +313,10 @@ impl Connection {
             }
             SpaceId::Data => self.on_arrival(now, came, path, seen),
         }
-        if self.phase.is_open() && space_id != SpaceId::Data || self.has_crypto(space_id) {
-            if let Err(fault) = self.advance_handshake(now) {
-                self.fail(now, fault);
-            }
+        if (self.phase.is_open() && space_id != SpaceId::Data || self.has_crypto(space_id))
+            && let Err(fault) = self.advance_handshake(now)
+        {
+            self.fail(now, fault);
         }
     }
 
@@ -448,8 +452,8 @@ fn place(header: &PacketHeader) -> Option<(SpaceId, PacketKind)> {
         PacketHeader::Short { .. } => Some((SpaceId::Data, PacketKind::OneRtt)),
         PacketHeader::Initial { .. } => Some((SpaceId::Initial, PacketKind::Initial)),
         PacketHeader::Handshake { .. } => Some((SpaceId::Handshake, PacketKind::Handshake)),
-        PacketHeader::ZeroRtt { .. }
-        | PacketHeader::Retry { .. }
+        PacketHeader::ZeroRtt { .. } => Some((SpaceId::Data, PacketKind::ZeroRtt)),
+        PacketHeader::Retry { .. }
         | PacketHeader::VersionNegotiation { .. }
         | PacketHeader::OtherVersion { .. } => None,
     }

@@ -348,11 +348,11 @@ impl Connection {
         });
         let Some((id, address, answer)) = answered else { return };
         seen.urgent = true;
-        if let Some(path) = self.paths.get_mut(id) {
-            if !path.is_validated() {
-                path.validate();
-                path.rtt.on_sample(answer.rtt, Duration::ZERO, true);
-            }
+        if let Some(path) = self.paths.get_mut(id)
+            && !path.is_validated()
+        {
+            path.validate();
+            path.rtt.on_sample(answer.rtt, Duration::ZERO, true);
         }
         match self.role {
             Role::Client { .. } => {
@@ -429,7 +429,7 @@ impl Connection {
         self.abandon(now, id);
         self.paths.remove(id);
         if !self.steering.client().is_some_and(|client| client.names(address)) {
-            self.remote_ids.unbind_and_retire(address);
+            self.remote_ids.release(address);
         }
     }
 

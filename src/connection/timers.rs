@@ -29,10 +29,10 @@ impl Connection {
     pub(crate) fn wake(&self, now: Instant) -> Option<Wake> {
         let mut next: Option<Wake> = None;
         for timer in TIMERS {
-            if let Some(at) = self.deadline(now, timer) {
-                if next.is_none_or(|wake| at < wake.at) {
-                    next = Some(Wake { at, timer });
-                }
+            if let Some(at) = self.deadline(now, timer)
+                && next.is_none_or(|wake| at < wake.at)
+            {
+                next = Some(Wake { at, timer });
             }
         }
         next
@@ -196,10 +196,10 @@ impl Connection {
     }
 
     fn on_path_timeout(&mut self, now: Instant) {
-        if self.former_deadline().is_some_and(|at| at <= now) {
-            if let Some(former) = self.paths.former() {
-                self.forget_path(former);
-            }
+        if self.former_deadline().is_some_and(|at| at <= now)
+            && let Some(former) = self.paths.former()
+        {
+            self.forget_path(former);
         }
         let due: smallvec::SmallVec<[PathId; 2]> = self
             .paths

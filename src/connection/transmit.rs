@@ -35,10 +35,10 @@ impl Connection {
         if let Some(Err(fault)) = self.spaces.get(SpaceId::Data).map(|space| space.keys.check()) {
             self.fail(now, fault);
         }
-        if let Some(flight) = self.urgent_flight(now) {
-            if let Some(transmit) = self.fly(now, &flight, out) {
-                return Polled::Transmit(transmit);
-            }
+        if let Some(flight) = self.urgent_flight(now)
+            && let Some(transmit) = self.fly(now, &flight, out)
+        {
+            return Polled::Transmit(transmit);
         }
         if !self.phase.is_open() {
             return Polled::Nothing;
@@ -203,10 +203,10 @@ impl Connection {
             return space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
-        if id == SpaceId::Data {
-            if let Some(path) = self.paths.get_mut(flight.path) {
-                path.validation.write(packet);
-            }
+        if id == SpaceId::Data
+            && let Some(path) = self.paths.get_mut(flight.path)
+        {
+            path.validation.write(packet);
         }
         space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         space.crypto.write(packet);

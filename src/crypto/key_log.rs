@@ -24,7 +24,6 @@ struct Heard {
     server_handshake: Option<Secret>,
     client_traffic: Option<Secret>,
     server_traffic: Option<Secret>,
-    exporter: Option<Secret>,
 }
 
 impl Heard {
@@ -34,7 +33,6 @@ impl Heard {
             "SERVER_HANDSHAKE_TRAFFIC_SECRET" => Some(&mut self.server_handshake),
             "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_traffic),
             "SERVER_TRAFFIC_SECRET_0" => Some(&mut self.server_traffic),
-            "EXPORTER_SECRET" => Some(&mut self.exporter),
             _ => None,
         }
     }
@@ -49,11 +47,6 @@ impl SecretLog {
     /// Nobody panics while holding it, and if so, secrets are still secrets.
     fn lock(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The secret from which others are derived for use outside TLS, once it was told.
-    pub fn exporter(&self) -> Option<Secret> {
-        self.lock().exporter.clone()
     }
 
     /// Makes keys of the secrets of a level, which are forgotten then.

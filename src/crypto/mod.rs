@@ -11,8 +11,8 @@ mod schedule;
 mod stream;
 mod token;
 
-pub use keys::{KeyRing, OpenError, Opened};
-pub use rustls::{Handshake, HandshakeSummary, TlsRefused};
+pub use keys::{KeyRing, OpenError};
+pub use rustls::{Handshake, HandshakeSummary};
 pub use schedule::{Secret, Suite};
 pub use stream::CryptoStream;
 pub use token::ResetKey;

@@ -14,7 +14,7 @@ use rustls::{CipherSuite, KeyLog};
 
 use super::hello::ClientHello;
 use super::key_log::SecretLog;
-use super::{Level, Output, Secret, Suite};
+use super::{Level, Output, Suite};
 use crate::error::{Code, TransportError};
 use crate::id::Side;
 
@@ -103,18 +103,6 @@ impl Handshake {
         let secrets = Arc::new(SecretLog::before(&config.key_log));
         let stage = Stage::Listening { config: Arc::clone(config), hello: ClientHello::default() };
         Self::new(Side::Server, version, secrets, stage)
-    }
-
-    /// Whether connections can be accepted with this configuration.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsRefused`] if it does not permit TLS 1.3, or lacks a suite for QUIC.
-    pub fn check_server(config: &Arc<rustls::ServerConfig>, version: u32) -> Result<(), TlsRefused> {
-        let config = Arc::new(for_quic(config, Arc::clone(&config.key_log)));
-        quic::ServerConnection::new(config, tls_version(version)?, Vec::new())
-            .map(drop)
-            .map_err(TlsRefused::Config)
     }
 
     fn new(side: Side, version: u32, secrets: Arc<SecretLog>, stage: Stage) -> Self {
@@ -286,11 +274,6 @@ impl Handshake {
             peer_certificates: certificates.iter().map(|cert| cert.clone().into_owned()).collect(),
             suite: self.suite,
         }
-    }
-
-    /// The secret from which both sides can derive others (RFC 8446, Section 7.5), once there are 1-RTT keys.
-    pub fn exporter_secret(&self) -> Option<Secret> {
-        self.secrets.exporter()
     }
 }
 

@@ -47,6 +47,7 @@ impl Suite {
         }
     }
 
+    #[cfg(test)]
     /// Length of its secrets, in bytes.
     pub fn secret_len(self) -> usize {
         self.hkdf().len()

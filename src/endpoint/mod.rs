@@ -174,7 +174,8 @@ impl Endpoint {
             return self.stats.drop(DropReason::NotAdmitted);
         };
         let admitted = self.relocating.admits() && self.slots.len() < self.config.max_connections;
-        if !admitted && !(self.relocating.refuses() && self.may_answer(now)) {
+        let told = !admitted && self.relocating.refuses() && self.may_answer(now);
+        if !admitted && !told {
             return self.stats.drop(DropReason::NotAdmitted);
         }
         let own = self.fresh_id();

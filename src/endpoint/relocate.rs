@@ -247,10 +247,10 @@ impl Endpoint {
     }
 
     pub(super) fn expire_relocation(&mut self, now: Instant) {
-        if self.relocating.machine.deadline().is_some_and(|at| at <= now) {
-            if let Ok(actions) = self.relocating.machine.step(now, Input::Deadline) {
-                self.carry_out_relocation(now, actions, &BTreeMap::new());
-            }
+        if self.relocating.machine.deadline().is_some_and(|at| at <= now)
+            && let Ok(actions) = self.relocating.machine.step(now, Input::Deadline)
+        {
+            self.carry_out_relocation(now, actions, &BTreeMap::new());
         }
     }
 

@@ -22,7 +22,9 @@ mod vector_tests;
 
 pub use ack::{Ack, AckOut, EcnCounts};
 pub use connection_id::{NewConnectionId, RetireConnectionId};
-pub use control::{ConnectionClose, HandshakeDone, NewToken, Padding, Ping};
+#[cfg(test)]
+pub use control::Padding;
+pub use control::{ConnectionClose, HandshakeDone, NewToken, Ping};
 pub use flow::{DataBlocked, MaxData, MaxStreamData, MaxStreams, StreamDataBlocked, StreamsBlocked};
 pub use kind::FrameKind;
 pub use migration::{

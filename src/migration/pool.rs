@@ -43,11 +43,6 @@ impl Members {
         Self { scheduler, count: 0, limit }
     }
 
-    /// Whether it has no members.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Whether this very target is a member.
     pub fn knows(&self, target: MigrationTarget) -> bool {
         let mut known = false;
@@ -92,10 +87,10 @@ impl Members {
         // A scheduler of the embedder's that never ends its round is cut short.
         for _ in 0..=self.limit {
             let Some(target) = self.scheduler.next() else { break };
-            if let Some(address) = target.like(home).filter(|address| *address != home) {
-                if !round.contains(&address) {
-                    round.push(address);
-                }
+            if let Some(address) = target.like(home).filter(|address| *address != home)
+                && !round.contains(&address)
+            {
+                round.push(address);
             }
         }
         round
@@ -195,10 +190,10 @@ impl Pool {
 
     /// A member's frame was lost.
     pub fn lost(&mut self, member: u16) {
-        if let Some((_, told)) = self.0.get_mut(usize::from(member)) {
-            if *told == Told::Sent {
-                *told = Told::Due;
-            }
+        if let Some((_, told)) = self.0.get_mut(usize::from(member))
+            && *told == Told::Sent
+        {
+            *told = Told::Due;
         }
     }
 }

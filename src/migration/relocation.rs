@@ -171,6 +171,7 @@ impl Relocation {
         matches!(self.phase, Phase::Steady | Phase::Preparing(_))
     }
 
+    #[cfg(any(test, feature = "internals"))]
     /// Whether the move is awaited: [`RelocationEvent::Ready`] was emitted, and neither a move nor a cancel
     /// nor the migration deadline came since. That long the plan's connections are spared by their idle
     /// timers.

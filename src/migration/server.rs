@@ -286,6 +286,7 @@ impl Server {
         }
     }
 
+    #[cfg(any(test, feature = "internals"))]
     /// Whether a move was ordered or carried out and is not over.
     pub fn is_busy(&self) -> bool {
         self.state != State::Settled
@@ -412,10 +413,10 @@ impl Server {
             Record::PoolMigrationAddress { member } => {
                 let Some(target) = self.pool.acked(member) else { return };
                 actions.push(Action::Emit(MigrationEvent::PoolAddress { target }));
-                if let State::Preparing { order: MoveOrder::Pool, notice } = &mut self.state {
-                    if self.pool.is_known() {
-                        *notice = Notice::Acknowledged;
-                    }
+                if let State::Preparing { order: MoveOrder::Pool, notice } = &mut self.state
+                    && self.pool.is_known()
+                {
+                    *notice = Notice::Acknowledged;
                 }
                 self.become_ready(now, actions);
             }

@@ -8,7 +8,9 @@ pub mod retry;
 pub(crate) mod vectors;
 mod writer;
 
-pub use header::{Invariant, PacketHeader, VERSION_1, negotiable_versions, peek, version_negotiation};
+#[cfg(any(test, feature = "internals"))]
+pub use header::negotiable_versions;
+pub use header::{Invariant, PacketHeader, VERSION_1, peek, version_negotiation};
 pub use writer::{Allowance, DatagramWriter, Draft, Full, Header, PacketWriter, TAG_LEN};
 
 use crate::id::ConnectionId;

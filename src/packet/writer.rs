@@ -211,11 +211,6 @@ impl<'a> DatagramWriter<'a> {
         self.drafts.is_empty()
     }
 
-    /// Bytes the sealed datagram will have.
-    pub fn len(&self) -> usize {
-        self.at
-    }
-
     /// The packets so far.
     pub fn drafts(&self) -> &[Draft] {
         &self.drafts

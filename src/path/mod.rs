@@ -10,11 +10,9 @@ pub mod validation;
 
 use std::net::SocketAddr;
 
-use smallvec::SmallVec;
-
 pub use amplification::Budget;
 pub use state::{Path, PathState};
-pub use validation::{Answer, Expiry, Validation};
+pub use validation::{Expiry, Validation};
 
 use crate::id::PathId;
 use crate::time::Instant;
@@ -22,10 +20,11 @@ use crate::time::Instant;
 /// Paths a peer can make us keep besides home and the candidates we look for ourselves.
 pub const MAX_FOREIGN_PATHS: usize = 4;
 
-/// All paths of one connection. Home stands first, for there is where almost every packet goes.
+/// All paths of one connection. Home stands apart, for there is where almost every packet goes.
 #[derive(Debug)]
 pub struct Paths {
-    list: SmallVec<[Path; 1]>,
+    home: Path,
+    others: Vec<Path>,
     /// The path that was home, and until when its packets are still welcome.
     former: Option<(PathId, Instant)>,
     /// A server that follows its client to an unproven address: the path to go back to.
@@ -36,85 +35,88 @@ pub struct Paths {
 impl Paths {
     /// Begins with a home.
     pub fn new(make: impl FnOnce(PathId) -> Path) -> Self {
-        let mut list = SmallVec::new();
-        list.push(make(PathId(0)));
-        Self { list, former: None, fallback: None, next: 1 }
+        Self { home: make(PathId(0)), others: Vec::new(), former: None, fallback: None, next: 1 }
     }
 
     /// The path in use.
     #[inline]
     pub fn home(&self) -> &Path {
-        &self.list[0]
+        &self.home
     }
 
     /// The path in use.
     #[inline]
     pub fn home_mut(&mut self) -> &mut Path {
-        &mut self.list[0]
+        &mut self.home
     }
 
     /// The path with this name.
     #[inline]
     pub fn get(&self, id: PathId) -> Option<&Path> {
-        self.list.iter().find(|path| path.id == id)
+        if self.home.id == id { Some(&self.home) } else { self.others.iter().find(|path| path.id == id) }
     }
 
     /// The path with this name.
     #[inline]
     pub fn get_mut(&mut self, id: PathId) -> Option<&mut Path> {
-        self.list.iter_mut().find(|path| path.id == id)
+        if self.home.id == id {
+            Some(&mut self.home)
+        } else {
+            self.others.iter_mut().find(|path| path.id == id)
+        }
     }
 
     /// The path to this address; home first.
     #[inline]
     pub fn to(&self, remote: SocketAddr) -> Option<PathId> {
-        self.list.iter().find(|path| path.tuple.remote == remote).map(|path| path.id)
+        self.iter().find(|path| path.tuple.remote == remote).map(|path| path.id)
     }
 
     /// All paths, home first.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &Path> {
-        self.list.iter()
+        std::iter::once(&self.home).chain(&self.others)
     }
 
     /// All paths, home first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Path> {
-        self.list.iter_mut()
+        std::iter::once(&mut self.home).chain(&mut self.others)
     }
 
     /// How many paths there are, home included.
     pub fn len(&self) -> usize {
-        self.list.len()
+        1 + self.others.len()
     }
 
     /// Adds a path that is not home.
     pub fn add(&mut self, make: impl FnOnce(PathId) -> Path) -> PathId {
         let id = PathId(self.next);
         self.next += 1;
-        self.list.push(make(id));
+        self.others.push(make(id));
         id
     }
 
     /// Forgets a path other than home.
     pub fn remove(&mut self, id: PathId) -> Option<Path> {
-        let at = self.list.iter().skip(1).position(|path| path.id == id)? + 1;
+        let at = self.others.iter().position(|path| path.id == id)?;
         if self.former.is_some_and(|(former, _)| former == id) {
             self.former = None;
         }
         if self.fallback == Some(id) {
             self.fallback = None;
         }
-        Some(self.list.remove(at))
+        Some(self.others.remove(at))
     }
 
-    /// Makes another path home and returns the one that was; it stays in the list.
+    /// Makes another path home and returns the one that was, which stays; `None` if it is home or unknown.
     pub fn move_home(&mut self, id: PathId) -> Option<PathId> {
-        let at = self.list.iter().position(|path| path.id == id)?;
-        let old = self.home().id;
-        self.list.swap(0, at);
+        let other = self.others.iter_mut().find(|path| path.id == id)?;
+        std::mem::swap(&mut self.home, other);
+        let old = other.id;
         if self.former.is_some_and(|(former, _)| former == id) {
             self.former = None;
         }
-        (old != id).then_some(old)
+        Some(old)
     }
 
     /// The path that was home, while its packets are still welcome.

@@ -58,6 +58,13 @@ impl Path {
         }
     }
 
+    /// The path carries datagrams of at most this many bytes.
+    pub fn set_datagram_size(&mut self, bytes: u16) {
+        self.datagram_size = bytes;
+        self.window.set_datagram_size(bytes);
+        self.pacer.set_datagram_size(bytes);
+    }
+
     /// Whether the peer was shown to be there.
     pub fn is_validated(&self) -> bool {
         matches!(self.state, PathState::Validated)

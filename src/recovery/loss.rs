@@ -118,11 +118,6 @@ impl Ledger {
         self.last_awaited.filter(|_| self.awaited > 0)
     }
 
-    /// When the last ack-eliciting packet was sent.
-    pub fn last_awaited(&self) -> Option<Instant> {
-        self.last_awaited
-    }
-
     /// How many packets were sent since then.
     pub fn unasked(&self) -> u32 {
         self.unasked

@@ -15,7 +15,7 @@ mod sent;
 
 use smallvec::SmallVec;
 
-pub use fates::{Fates, PathFate};
+pub use fates::Fates;
 pub use pacer::Pacer;
 pub use pto::PtoRules;
 pub use received::Received;
@@ -144,11 +144,6 @@ impl Recovery {
     /// Whether an ack-eliciting packet is in flight; seeks are not.
     pub fn has_ack_eliciting_in_flight(&self, space: SpaceId) -> bool {
         self.ledger(space).is_some_and(|ledger| ledger.awaiting_since().is_some())
-    }
-
-    /// When the last ack-eliciting packet was sent; seeks do not count.
-    pub fn last_ack_eliciting_sent(&self, space: SpaceId) -> Option<Instant> {
-        self.ledger(space)?.last_awaited()
     }
 
     // ---- what became of it --------------------------------------------------------------------
@@ -293,6 +288,7 @@ impl Recovery {
         Some(Timeout::Probe(space))
     }
 
+    #[cfg(test)]
     /// Probe timeouts in a row.
     pub fn pto_count(&self) -> u32 {
         self.pto_count

@@ -184,6 +184,7 @@ impl Received {
         }
     }
 
+    #[cfg(test)]
     /// Whether an ACK is worth a packet of its own now.
     pub fn is_due(&self) -> bool {
         self.timing == Timing::Due

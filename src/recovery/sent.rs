@@ -247,6 +247,7 @@ impl SentPackets {
         self.entries.is_empty()
     }
 
+    #[cfg(test)]
     /// How many places the ring has in use.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -9,6 +9,7 @@ mod probes;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::fates::PathFate;
 use super::*;
 use crate::codec::{Encode, Writer};
 use crate::error::Code;

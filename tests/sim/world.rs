@@ -110,7 +110,8 @@ impl World {
 
     // ---- who is there -------------------------------------------------------------------------
 
-    /// A server with the default settings.
+    /// A server with the default settings. One that moves needs global addresses such as `45.0.0.1:443`: clients follow
+    /// nobody into the ranges for documentation.
     pub fn server(&mut self, address: &str) -> HostId {
         self.server_with(address, ServerConfig::new(tls::server()))
     }

@@ -180,13 +180,6 @@ fn both_sides_know_what_they_agreed_on() {
 }
 
 #[test]
-fn both_sides_export_the_same_secret() {
-    let (client, server) = established(configs());
-    let (ours, theirs) = (client.tls.exporter_secret(), server.tls.exporter_secret());
-    assert_eq!(ours.expect("a secret").as_bytes(), theirs.expect("a secret").as_bytes());
-}
-
-#[test]
 fn the_servers_tickets_are_1_rtt_bytes() {
     let (mut client, mut server) = ends(configs());
     let hello = client.said.remove(0);
@@ -351,15 +344,6 @@ fn the_embedders_key_log_hears_what_it_asked_for() {
     assert_eq!(*log.0.lock().expect("nobody panics"), ["CLIENT_TRAFFIC_SECRET_0"; 2]);
     assert_eq!((client.rings.len(), server.rings.len()), (2, 2));
     assert!(client.ring(Level::OneRtt).check().is_ok() && server.ring(Level::OneRtt).check().is_ok());
-}
-
-#[test]
-fn a_version_that_tls_does_not_know_is_refused() {
-    let configs = configs();
-    let name = ServerName::try_from("server.test").expect("a name");
-    let refused = Handshake::client(&Arc::new(configs.client), name, Vec::new(), 0x1a2a_3a4a).err();
-    assert_eq!(refused, Some(TlsRefused::Version(0x1a2a_3a4a)));
-    assert_eq!(Handshake::check_server(&Arc::new(configs.server), 1), Ok(()));
 }
 
 #[test]
