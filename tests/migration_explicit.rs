@@ -140,3 +140,13 @@ fn a_server_that_stays_although_it_announced_a_move_keeps_its_clients() {
         assert_eq!(scene.completed(scene.conn()), 0);
     }
 }
+
+#[test]
+fn nobody_is_left_behind_under_the_conditions_of_the_thesis() {
+    PLAYS.into_iter().for_each(|play| trials::recovers_always(play, 100));
+}
+
+#[test]
+fn lost_announcements_are_said_again() {
+    PLAYS.into_iter().for_each(trials::survives_lost_announcements);
+}

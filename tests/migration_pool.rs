@@ -144,3 +144,13 @@ fn a_filter_for_each_destination_is_passed_by_a_download_under_way() {
     };
     assert!(!scene.said(scene.conn()).iter().any(failed));
 }
+
+#[test]
+fn nobody_is_left_behind_under_the_conditions_of_the_thesis() {
+    trials::recovers_always(PLAY, 100);
+}
+
+#[test]
+fn lost_announcements_are_said_again() {
+    trials::survives_lost_announcements(PLAY);
+}

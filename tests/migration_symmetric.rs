@@ -89,3 +89,13 @@ fn a_server_that_gave_no_notice_is_followed_too() {
         scene.assert_followed(AWAY);
     }
 }
+
+#[test]
+fn nobody_is_left_behind_under_the_conditions_of_the_thesis() {
+    trials::recovers_always(PLAY, 100);
+}
+
+#[test]
+fn lost_announcements_are_said_again() {
+    trials::survives_lost_announcements(PLAY);
+}

@@ -104,3 +104,13 @@ fn a_source_that_was_not_announced_is_not_followed() {
     assert_eq!(scene.world.connection(scene.conn()).expect("open").remote(), addr(HOME));
     assert_eq!(scene.said(scene.conn()), []);
 }
+
+#[test]
+fn nobody_is_left_behind_under_the_conditions_of_the_thesis() {
+    trials::recovers_always(PLAY, 100);
+}
+
+#[test]
+fn lost_announcements_are_said_again() {
+    trials::survives_lost_announcements(PLAY);
+}

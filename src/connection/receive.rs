@@ -387,6 +387,10 @@ impl Connection {
 
     /// A 1-RTT packet was processed: a server may have to follow its client, a client may have found its server.
     fn on_arrival(&mut self, now: Instant, came: &Came, path: PathId, seen: Seen) {
+        if !self.phase.is_open() {
+            // The packet ended the connection.
+            return;
+        }
         match self.role {
             Role::Client { .. } => self.client_arrival(now, came, seen),
             Role::Server { .. } => {

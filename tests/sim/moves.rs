@@ -108,6 +108,7 @@ pub struct Stage {
     policy: Option<Arc<dyn AddressPolicy>>,
     pool: Option<Vec<MigrationTarget>>,
     all: bool,
+    keep_alive: Option<Duration>,
 }
 
 impl Stage {
@@ -124,6 +125,7 @@ impl Stage {
             policy: None,
             pool: None,
             all: false,
+            keep_alive: None,
         }
     }
 
@@ -170,6 +172,13 @@ impl Stage {
         self
     }
 
+    /// With both ends asking whether the other is there, every second: without it, a client that only receives never
+    /// learns that its address has changed.
+    pub fn kept_alive(mut self) -> Self {
+        self.keep_alive = Some(secs(1));
+        self
+    }
+
     /// With clients that offer all strategies but Pool, beside which a server without a pool may choose freely.
     pub fn everything(mut self) -> Self {
         self.all = true;
@@ -177,7 +186,10 @@ impl Stage {
     }
 
     fn transport(&self) -> Arc<TransportConfig> {
-        let transport = TransportConfig::builder().idle_timeout(Some(self.idle)).handshake_timeout(secs(60));
+        let transport = TransportConfig::builder()
+            .idle_timeout(Some(self.idle))
+            .keep_alive(self.keep_alive)
+            .handshake_timeout(secs(60));
         Arc::new(transport.build().expect("settings that can be"))
     }
 

@@ -89,7 +89,7 @@ pub fn moves_in_all_kinds_of_trouble(play: Play, seeds: u64) {
         if trouble.rebinding.is_some() {
             let filtering =
                 if named(play) { Filtering::AddressDependent } else { Filtering::EndpointIndependent };
-            stage = stage.behind(filtering);
+            stage = stage.behind(filtering).kept_alive();
         }
         let mut scene = stage.client(app);
         scene.await_connected();
@@ -299,4 +299,37 @@ pub fn forbid_datagrams_to(scene: &mut Scene, forbidden: &[&str]) {
         assert!(!forbidden.contains(&datagram.to), "a datagram goes to {}", datagram.to);
         Verdict::Pass
     });
+}
+
+/// The thesis' conditions with loss, one seed after the other: the server moves between two requests. All recover.
+pub fn recovers_always(play: Play, seeds: u64) {
+    for_seeds(seeds, |seed| {
+        let home = Link::rtt(ms(122)).bandwidth(13_000_000).loss(0.015);
+        let mut scene = Stage::new(play).seed(seed).link(home).client(Client::echoes(12, ms(20)));
+        scene.world.links_of("20.0.9.1", Link::rtt(ms(18)).bandwidth(100_000_000).loss(0.015));
+        scene.await_connected();
+        scene.world.run_for(ms(seed % 300));
+        scene.relocate(AWAY, ms(100));
+        scene.run_well(secs(20));
+        scene.assert_followed(AWAY);
+    });
+}
+
+/// The first announcements are lost: they are said again, or the client looks for itself.
+pub fn survives_lost_announcements(play: Play) {
+    for losses in 1..=4 {
+        for app in BUSY {
+            let mut scene = Stage::new(play).client(app(400_000));
+            scene.await_connected();
+            scene.world.run_for(ms(50));
+            let mut lost = 0;
+            scene.world.tap(move |_, datagram| {
+                lost += usize::from(datagram.from == addr(AWAY));
+                if datagram.from == addr(AWAY) && lost <= losses { Verdict::Drop } else { Verdict::Pass }
+            });
+            scene.relocate(AWAY, ms(100));
+            scene.run_well(secs(10));
+            scene.assert_followed(AWAY);
+        }
+    }
 }
