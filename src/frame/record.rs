@@ -8,41 +8,105 @@ use crate::id::{Dir, StreamId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// An ACK up to this number: once it is acknowledged, older ranges need not be sent again.
-    Ack { largest: u64 },
+    Ack {
+        /// The largest number it acknowledged.
+        largest: u64,
+    },
     /// CRYPTO bytes of the packet's own space.
-    Crypto { offset: u64, len: u16 },
+    Crypto {
+        /// Where the data began.
+        offset: u64,
+        /// How many bytes there were.
+        len: u16,
+    },
     /// STREAM bytes, perhaps with the end of the stream.
-    Stream { id: StreamId, offset: u64, len: u16, fin: bool },
+    Stream {
+        /// Which stream.
+        id: StreamId,
+        /// Where the data began.
+        offset: u64,
+        /// How many bytes there were.
+        len: u16,
+        /// Whether the stream ended with them.
+        fin: bool,
+    },
     /// RESET_STREAM.
-    ResetStream { id: StreamId },
+    ResetStream {
+        /// Which stream.
+        id: StreamId,
+    },
     /// STOP_SENDING.
-    StopSending { id: StreamId },
+    StopSending {
+        /// Which stream.
+        id: StreamId,
+    },
     /// MAX_DATA with this limit.
-    MaxData { limit: u64 },
+    MaxData {
+        /// The limit that was said.
+        limit: u64,
+    },
     /// MAX_STREAM_DATA with this limit.
-    MaxStreamData { id: StreamId, limit: u64 },
+    MaxStreamData {
+        /// Which stream.
+        id: StreamId,
+        /// The limit that was said.
+        limit: u64,
+    },
     /// MAX_STREAMS with this limit.
-    MaxStreams { dir: Dir, limit: u64 },
+    MaxStreams {
+        /// Which kind of streams.
+        dir: Dir,
+        /// The limit that was said.
+        limit: u64,
+    },
     /// DATA_BLOCKED at this limit.
-    DataBlocked { limit: u64 },
+    DataBlocked {
+        /// The limit that was said.
+        limit: u64,
+    },
     /// STREAM_DATA_BLOCKED at this limit.
-    StreamDataBlocked { id: StreamId, limit: u64 },
+    StreamDataBlocked {
+        /// Which stream.
+        id: StreamId,
+        /// The limit that was said.
+        limit: u64,
+    },
     /// STREAMS_BLOCKED at this limit.
-    StreamsBlocked { dir: Dir, limit: u64 },
+    StreamsBlocked {
+        /// Which kind of streams.
+        dir: Dir,
+        /// The limit that was said.
+        limit: u64,
+    },
     /// NEW_CONNECTION_ID with this sequence number.
-    NewConnectionId { sequence: u64 },
+    NewConnectionId {
+        /// The sequence number.
+        sequence: u64,
+    },
     /// RETIRE_CONNECTION_ID with this sequence number.
-    RetireConnectionId { sequence: u64 },
+    RetireConnectionId {
+        /// The sequence number.
+        sequence: u64,
+    },
     /// PATH_RESPONSE: never sent again, but its acknowledgement ends a migration at the server.
     PathResponse,
     /// HANDSHAKE_DONE.
     HandshakeDone,
     /// SERVER_MIGRATION of the connection's migration with this ordinal number.
-    ServerMigration { migration: u32 },
+    ServerMigration {
+        /// Which of the connection's migrations.
+        migration: u32,
+    },
     /// SERVER_MIGRATED of the connection's migration with this ordinal number.
-    ServerMigrated { migration: u32 },
+    ServerMigrated {
+        /// Which of the connection's migrations.
+        migration: u32,
+    },
     /// POOL_MIGRATION_ADDRESS: the pool's member with this index.
-    PoolMigrationAddress { member: u16 },
+    PoolMigrationAddress {
+        /// The index in the pool.
+        member: u16,
+    },
 }
 
 const _: () = assert!(size_of::<Record>() <= 24);

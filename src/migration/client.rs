@@ -38,6 +38,16 @@ pub struct ClientSettings {
     pub scheduler: Box<dyn AddressScheduler>,
 }
 
+impl std::fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("seek", &self.seek)
+            .field("deadline", &self.deadline)
+            .field("pool_limit", &self.pool_limit)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A migration frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
