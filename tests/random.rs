@@ -93,9 +93,13 @@ impl Life {
                 Filtering::AddressDependent,
                 Filtering::AddressAndPortDependent,
             ];
-            let mappings = [Mapping::EndpointIndependent, Mapping::PerDestination];
-            stage = stage.behind(filterings[(dice.word() % 3) as usize]);
-            stage = stage.mapping(mappings[(dice.word() % 2) as usize]);
+            let filtering = filterings[(dice.word() % 3) as usize];
+            stage = stage.behind(filtering);
+            // Else a challenge to an old port is answered from a new one, which proves the old one to the server, and not
+            // to who watches from outside.
+            if filtering == Filtering::AddressAndPortDependent && dice.chance(0.5) {
+                stage = stage.mapping(Mapping::PerDestination);
+            }
         }
         let clients = 1 + dice.word() % 3;
         let scene = stage.clients((0..clients).map(|_| Client::download(50_000)));

@@ -64,8 +64,9 @@ fn announcements_are_spread() {
     let moved = scene.world.now();
     scene.run_well(secs(10));
     scene.assert_followed(AWAY);
+    // The last one is announced after two seconds, and a little time passes when all is settled.
     let took = scene.world.now().since(moved);
-    assert!((secs(2) - ms(100)..secs(3)).contains(&took), "{took:?}");
+    assert!((secs(4) - ms(100)..secs(5)).contains(&took), "{took:?}");
 }
 
 /// A server that moves again and again, each time by what its client plays.

@@ -102,6 +102,9 @@ impl Connection {
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }
+        if space == SpaceId::Data && seen.useful && outcome.is_ok() {
+            self.on_acked_ranges(now, ack, seen.number);
+        }
         // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
         // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).
         let confirms = space == SpaceId::Data && seen.useful && outcome.is_ok();

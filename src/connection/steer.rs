@@ -11,7 +11,7 @@ use super::{Connection, Role};
 use crate::config::ClientConfig;
 use crate::error::{CloseReason, TransportError};
 use crate::event::ConnectionEvent;
-use crate::frame::{Frame, Record};
+use crate::frame::{Ack, Frame, Record};
 use crate::id::{PacketNumber, PathId, ResetToken, SpaceId};
 use crate::migration::{
     Action, Actions, Client, ClientInput, ClientSettings, Facts, Heard, Migration, MigrationEvent, Server,
@@ -357,6 +357,20 @@ impl Connection {
                 self.inform_client(now, ClientInput::Proved { address, padded, number: seen.number });
             }
             Role::Server { .. } => self.on_client_proved(now, id),
+        }
+    }
+
+    /// An acknowledged challenge of full size says as much of a home that was proved by a small one as its answer would:
+    /// that home carries such datagrams [2.3]. Its answer may be lost alone.
+    pub(super) fn on_acked_ranges(&mut self, now: Instant, ack: &Ack<'_>, number: PacketNumber) {
+        let Some(client) = self.steering.client() else { return };
+        let has = |number: PacketNumber| ack.ranges().any(|range| range.contains(&number));
+        if client.rechecks()
+            && self.paths.home().is_validated()
+            && self.paths.home().validation.is_carried(has)
+        {
+            let address = self.remote();
+            self.inform_client(now, ClientInput::Proved { address, padded: true, number });
         }
     }
 

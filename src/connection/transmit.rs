@@ -286,7 +286,8 @@ impl Connection {
         let paced = self.config.pacing && self.phase.is_established();
         if let Some(path) = self.paths.get_mut(flight.path) {
             path.on_sent(len);
-            path.validation.on_sent(now, len >= usize::from(MIN_DATAGRAM));
+            let full = len >= usize::from(MIN_DATAGRAM);
+            path.validation.on_sent(now, drafts.last().filter(|_| full).map(|draft| draft.number));
             path.ping = false;
             if in_flight_bytes > 0 {
                 path.window.on_sent(in_flight_bytes);

@@ -182,6 +182,11 @@ impl Client {
         held.then(|| self.seek.deadline())
     }
 
+    /// Whether home is yet to be proved in full size [2.3].
+    pub fn rechecks(&self) -> bool {
+        self.recheck.is_some()
+    }
+
     /// The candidate that new data goes to [2.4].
     pub fn lead(&self, now: Instant) -> Option<SocketAddr> {
         self.seek.lead(now)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::frame::{PathChallenge, PathResponse};
+use crate::id::PacketNumber;
 use crate::packet::PacketWriter;
 use crate::time::Instant;
 
@@ -24,7 +25,8 @@ const ATTEMPTS: u32 = 3;
 struct Sent {
     data: [u8; 8],
     at: Instant,
-    padded: bool,
+    /// The number of its packet, if that was of full size.
+    padded: Option<PacketNumber>,
 }
 
 /// What an answer proves.
@@ -116,7 +118,7 @@ impl Validation {
         self.sent.clear();
         self.wanted = None;
         self.attempts = None;
-        Some(Answer { rtt: now.since(sent.at), padded: sent.padded })
+        Some(Answer { rtt: now.since(sent.at), padded: sent.padded.is_some() })
     }
 
     /// Writes the answers owed, then the challenge wanted; what does not fit waits.
@@ -128,8 +130,13 @@ impl Validation {
         }
     }
 
-    /// The datagram that [`Validation::write`] wrote into is complete.
-    pub fn on_sent(&mut self, now: Instant, padded: bool) {
+    /// Whether a challenge of full size is among these packets: the path is known to carry as much, answer or not.
+    pub fn is_carried(&self, has: impl Fn(PacketNumber) -> bool) -> bool {
+        self.sent.iter().filter_map(|sent| sent.padded).any(has)
+    }
+
+    /// The datagram that [`Validation::write`] wrote into is complete; `padded` names its packet if it is of full size.
+    pub fn on_sent(&mut self, now: Instant, padded: Option<PacketNumber>) {
         let Some(data) = self.wanted.take() else { return };
         if self.sent.len() == MAX_ANSWERABLE {
             self.sent.remove(0);
@@ -193,7 +200,8 @@ mod tests {
         let mut validation = Validation::new();
         validation.want([1; 8]);
         sent(&mut validation);
-        validation.on_sent(at(10), true);
+        validation.on_sent(at(10), Some(7));
+        assert!(validation.is_carried(|number| number == 7) && !validation.is_carried(|number| number == 8));
         assert_eq!(validation.on_response(at(30), [2; 8]), None);
         let rtt = Duration::from_millis(20);
         assert_eq!(validation.on_response(at(30), [1; 8]), Some(Answer { rtt, padded: true }));
@@ -205,7 +213,7 @@ mod tests {
         let mut validation = Validation::new();
         for number in 0..4 {
             validation.want([number; 8]);
-            validation.on_sent(at(number.into()), false);
+            validation.on_sent(at(number.into()), None);
         }
         assert!(validation.on_response(at(9), [1; 8]).is_some());
     }
@@ -233,7 +241,7 @@ mod tests {
         assert!(!validation.may_repeat(at(0)), "nobody wants it proved");
         validation.begin(at(0), [0; 8], PTO);
         assert!(!validation.may_repeat(at(0)), "the first challenge waits");
-        validation.on_sent(at(0), false);
+        validation.on_sent(at(0), None);
         assert!(!validation.may_repeat(at(12)));
         assert!(validation.may_repeat(at(13)));
         assert!(validation.on_response(at(20), [0; 8]).is_some());

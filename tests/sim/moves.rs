@@ -338,10 +338,12 @@ impl Scene {
         events.collect()
     }
 
-    /// Runs until the applications are done, and the server's moves are settled.
+    /// Runs until the applications are done, and the server's moves are settled; and a little longer, since a server
+    /// may be done before its client is (rules, 3.4).
     pub fn run_well(&mut self, limit: Duration) {
         self.world.run_well(limit);
         self.run_until_settled(limit);
+        self.world.run_for(secs(2));
     }
 
     /// Runs until all connections of the server's last move are accounted for.
