@@ -13,7 +13,7 @@ fn bytes(frame: &impl Encode) -> Vec<u8> {
     let mut buf = vec![0; frame.encoded_len()];
     let mut out = Writer::new(&mut buf);
     frame.encode(&mut out);
-    assert_eq!(out.room(), 0, "a frame is as long as it said");
+    assert_eq!(out.written(), frame.encoded_len(), "a frame is as long as it said");
     buf
 }
 
