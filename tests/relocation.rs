@@ -334,7 +334,7 @@ fn a_plan_that_cannot_be_changes_nothing() {
     let mut scene = Stage::new(Play::Reactive).client(Client::echoes(50, ms(20)));
     scene.world.run_for(ms(300));
     let server = scene.server;
-    let mut refused = |scene: &mut Scene, plan: RelocationPlan| {
+    let refused = |scene: &mut Scene, plan: RelocationPlan| {
         scene.world.speak(server, |now, endpoint| endpoint.prepare_relocation(now, plan))
     };
     let elsewhere = RelocationPlan::uniform(MoveOrder::Explicit(target("[2a00::1]:443")));
