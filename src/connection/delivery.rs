@@ -75,8 +75,8 @@ impl Connection {
             }
             Record::NewConnectionId { .. } => self.local_ids.acked(record),
             Record::RetireConnectionId { .. } => self.remote_ids.acked(record),
-            Record::HandshakeDone => {}
-            Record::PathResponse
+            Record::HandshakeDone
+            | Record::PathResponse
             | Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => self.on_migration_acked(now, record),

@@ -121,6 +121,8 @@ pub struct Server {
     state: State,
     bound: Bound,
     asking: Asking,
+    /// Whether the client has confirmed the handshake: before, it hears no other address than this one [2.1].
+    client_listens: bool,
     /// The number of the move under way: acknowledgements of earlier ones are ignored.
     migration: u32,
 }
@@ -136,6 +138,7 @@ impl Server {
             state: State::Settled,
             bound: Bound::Free,
             asking: Asking::new(now),
+            client_listens: false,
             migration: 0,
         }
     }
@@ -391,6 +394,10 @@ impl Server {
                 }
                 self.become_ready(now, actions);
             }
+            Record::HandshakeDone => {
+                self.client_listens = true;
+                self.become_ready(now, actions);
+            }
             // The answer to a challenge that came after the switch: whoever asked knows where we are.
             Record::PathResponse => self.complete(actions),
             _ => {}
@@ -413,7 +420,9 @@ impl Server {
     }
 
     fn become_ready(&mut self, now: Instant, actions: &mut Actions) {
-        if let State::Preparing { order, notice: Notice::Acknowledged } = self.state {
+        if let State::Preparing { order, notice: Notice::Acknowledged } = self.state
+            && self.client_listens
+        {
             self.state = State::Ready { order, fuse: Fuse::new(now, self.deadline) };
             let strategy = order.strategy();
             actions.push(Action::Emit(MigrationEvent::Ready { strategy }));

@@ -32,7 +32,19 @@ fn facts() -> Facts {
 fn server_with(strategies: &[Strategy], pool: &[MigrationTarget]) -> Server {
     let set: StrategySet = strategies.iter().copied().collect();
     let agreement = select(Some(set), Some(set.into())).expect("a sound offer").expect("both take part");
-    Server::new(at(0), agreement, pool, DEADLINE)
+    let mut server = Server::new(at(0), agreement, pool, DEADLINE);
+    assert!(step(&mut server, 0, ServerInput::Acked(Record::HandshakeDone)).is_empty());
+    server
+}
+
+#[test]
+fn a_client_that_may_not_have_confirmed_the_handshake_is_waited_for() {
+    let set: StrategySet = [Symmetric].into_iter().collect();
+    let agreement = select(Some(set), Some(set.into())).expect("a sound offer").expect("both take part");
+    let mut server = Server::new(at(0), agreement, &[], DEADLINE);
+    assert_eq!(prepare(&mut server, 0, MoveOrder::Symmetric), Ok(vec![]));
+    let ready = Action::Emit(MigrationEvent::Ready { strategy: Symmetric });
+    assert_eq!(step(&mut server, 40, ServerInput::Acked(Record::HandshakeDone)), [ready]);
 }
 
 fn server(strategies: &[Strategy]) -> Server {
