@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::id::StreamId;
 use crate::varint::VarInt;
 
 /// A transport error code (RFC 9000, Section 20.1).
@@ -213,8 +212,8 @@ pub enum WriteError {
     /// Flow control or the send buffer is full; wait for [`StreamEvent::Writable`](crate::StreamEvent::Writable).
     #[error("the stream cannot take more now; wait for Writable")]
     Blocked,
-    /// The peer asked us to stop with this code; reset the stream.
-    #[error("the peer stopped reading with code {0}; reset the stream")]
+    /// The peer asked us to stop with this code, and the stream was reset with it.
+    #[error("the peer stopped reading with code {0}; nothing more can be sent on this stream")]
     Stopped(VarInt),
     /// The stream was finished or reset, or is unknown.
     #[error("the stream is closed for sending")]
@@ -256,9 +255,6 @@ pub enum MigrationError {
     /// A Pool order on a connection that has no pool.
     #[error("no pool address was configured for this connection")]
     EmptyPool,
-    /// A Pool order before the client acknowledged the pool.
-    #[error("the client has not acknowledged the pool yet; try again later")]
-    PoolNotAcknowledged,
     /// The target is the current address, or has no address of the family in use.
     #[error("the target is not usable from the address in use")]
     Target,
@@ -326,11 +322,6 @@ pub struct ConfigError {
     /// What would be right.
     pub reason: &'static str,
 }
-
-/// A call named a stream that does not exist or does not flow that way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("stream {0} does not exist, or does not flow that way")]
-pub struct UnknownStream(pub StreamId);
 
 #[cfg(test)]
 mod tests {
