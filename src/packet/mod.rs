@@ -8,7 +8,7 @@ pub mod retry;
 pub(crate) mod vectors;
 mod writer;
 
-#[cfg(any(test, feature = "internals"))]
+#[cfg(feature = "internals")]
 pub use header::negotiable_versions;
 pub use header::{Invariant, PacketHeader, VERSION_1, peek, version_negotiation};
 pub use writer::{Allowance, DatagramWriter, Draft, Full, Header, PacketWriter, TAG_LEN};
