@@ -23,7 +23,9 @@ impl<'a> Migrations<'a> {
         self.connection.steering.agreement
     }
 
-    /// Server: orders a move of this connection alone; [`MigrationEvent::Ready`] says when it may be carried out.
+    /// Server: orders a move of this connection alone.
+    ///
+    /// [`MigrationEvent::Ready`](crate::MigrationEvent::Ready) says when it may be carried out.
     ///
     /// # Errors
     ///
