@@ -95,21 +95,21 @@ impl Connection {
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
         let outcome = self.recovery.on_ack(now, space, ack, view, &mut fates);
-        seen.useful |= fates.newly_acked_largest.is_some();
+        let news = fates.newly_acked_largest.is_some();
+        seen.useful |= news;
         // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
         // that moved while it was frozen would give its client the freeze for a round trip.
         fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == from);
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }
-        if space == SpaceId::Data && seen.useful && outcome.is_ok() {
+        if space == SpaceId::Data && news && outcome.is_ok() {
             self.on_acked_ranges(now, ack, seen.number);
-        }
-        // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
-        // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).
-        let confirms = space == SpaceId::Data && seen.useful && outcome.is_ok();
-        if confirms && self.phase.is_established() && !self.phase.is_confirmed() {
-            self.on_confirmed(now);
+            // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
+            // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).
+            if self.phase.is_established() && !self.phase.is_confirmed() {
+                self.on_confirmed(now);
+            }
         }
         self.scratch.fates = fates;
         outcome
