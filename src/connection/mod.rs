@@ -472,6 +472,11 @@ impl Connection {
         if self.phase.is_open() {
             self.events.push_back(ConnectionEvent::Closed(reason));
         }
+        self.fall_silent(now);
+    }
+
+    /// Both sides know that it is over.
+    fn fall_silent(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Drained) {
             self.phase = Phase::Draining { until: now + self.pto().saturating_mul(3) };
         }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use super::phase::Phase;
 use super::{Connection, Role};
+use crate::config::MIN_DATAGRAM;
 use crate::crypto::OpenError;
-use crate::error::{CloseReason, TransportError};
+use crate::error::TransportError;
 use crate::frame::{Frames, PacketKind};
 use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
 use crate::net::{Ecn, FourTuple};
@@ -124,7 +125,7 @@ impl Connection {
                 .map_while(Result::ok)
                 .any(|f| matches!(f, crate::frame::Frame::ConnectionClose(_)) && f.is_permitted_in(kind));
             if closes && self.paths.to(path.remote).is_some() {
-                return self.drain(now, CloseReason::TimedOut);
+                return self.fall_silent(now);
             }
         }
     }
@@ -200,7 +201,7 @@ impl Connection {
     /// What the header alone can be wrong about.
     fn check_header(&mut self, came: &Came, header: &PacketHeader) -> Result<(), DropReason> {
         match (header, &self.role) {
-            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < 1200 => {
+            (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < usize::from(MIN_DATAGRAM) => {
                 Err(DropReason::SmallInitial)
             }
             (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
