@@ -21,7 +21,7 @@ use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local};
 use crate::packet::PacketWriter;
 use crate::path::PathState;
-use crate::recovery::Rtt;
+use crate::recovery::{Fates, Recovery, Rtt};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -29,6 +29,7 @@ use crate::time::Instant;
 const CLIENT_SPARE_IDS: usize = 8;
 /// Longest wait between probes while a move is announced or under way [2.7, 3.1].
 const PTO_CAP: Duration = Duration::from_secs(1);
+
 /// What the connection keeps for its migrations.
 #[derive(Debug, Default)]
 pub(super) struct Steering {
@@ -164,6 +165,10 @@ impl Connection {
     // ---- telling the machine ------------------------------------------------------------------------
 
     fn tell_client(&mut self, now: Instant, input: ClientInput) -> Result<(), TransportError> {
+        // Every packet comes by here; without a migration nobody wants the facts.
+        if self.steering.client().is_none() {
+            return Ok(());
+        }
         let facts = self.facts();
         let Some(Migration::Client(client)) = &mut self.steering.migration else { return Ok(()) };
         let actions = client.step(now, input, &facts)?;
@@ -437,9 +442,9 @@ impl Connection {
         if id == self.paths.home().id || self.paths.former() == Some(id) {
             return;
         }
-        self.abandon(now, id);
+        self.abandon(now, |recovery, fates| recovery.abandon_path(id, fates));
         self.paths.remove(id);
-        if !self.steering.client().is_some_and(|client| client.names(address)) {
+        if !self.steering.names(address) {
             self.remote_ids.release(address);
         }
     }
@@ -448,15 +453,15 @@ impl Connection {
     fn recall(&mut self, now: Instant, address: SocketAddr) {
         let home = self.paths.home().id;
         if let Some(id) = self.paths.to(address).filter(|id| *id != home) {
-            self.abandon(now, id);
+            self.abandon(now, |recovery, fates| recovery.abandon_path(id, fates));
         }
     }
 
-    /// What is in flight on a path is sent again elsewhere, and is no sign of congestion.
-    fn abandon(&mut self, now: Instant, path: PathId) {
+    /// What recovery gives up is sent again, and is no sign of congestion.
+    pub(super) fn abandon(&mut self, now: Instant, give_up: impl FnOnce(&mut Recovery, &mut Fates)) {
         let mut fates = std::mem::take(&mut self.scratch.fates);
         fates.clear();
-        self.recovery.abandon_path(path, &mut fates);
+        give_up(&mut self.recovery, &mut fates);
         self.settle_windows(now, &fates);
         self.reconsider(now, SpaceId::Data, &fates);
         self.scratch.fates = fates;
@@ -485,7 +490,7 @@ impl Connection {
 
     /// What was in flight on a path that is not home any more is sent again, and charges nobody.
     fn leave(&mut self, now: Instant, path: PathId) {
-        self.abandon(now, path);
+        self.abandon(now, |recovery, fates| recovery.abandon_path(path, fates));
         self.recovery.reset_backoff();
         self.idle.restart(now);
     }

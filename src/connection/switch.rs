@@ -44,13 +44,9 @@ impl Connection {
 
     /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
     fn begin_afresh(&mut self, now: Instant) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
-        fates.clear();
-        self.recovery.abandon_all(SpaceId::Data, &mut fates);
+        self.abandon(now, |recovery, fates| recovery.abandon_all(SpaceId::Data, fates));
         self.recovery.no_sample_before(now);
         self.recovery.reset_backoff();
-        self.reconsider(now, SpaceId::Data, &fates);
-        self.scratch.fates = fates;
         let rotated = self.remote_ids.rotate();
         let rtt = self.rtt();
         let home = self.paths.home();
