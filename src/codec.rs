@@ -70,6 +70,18 @@ impl<'a> Reader<'a> {
     /// Takes a variable-length integer (RFC 9000, Section 16); any of its four encodings is accepted.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, Truncated> {
+        // Where eight bytes are left, any encoding is among them, and no branch depends on which it is.
+        if let Some(eight) = self.rest.first_chunk() {
+            let word = u64::from_be_bytes(*eight);
+            let len = 1 << (word >> 62);
+            self.rest = &self.rest[len..];
+            return Ok((word & varint::VarInt::MAX.into_inner()) >> (64 - 8 * len));
+        }
+        self.last_varint()
+    }
+
+    /// A variable-length integer among the last bytes.
+    fn last_varint(&mut self) -> Result<u64, Truncated> {
         let first = *self.rest.first().ok_or(Truncated)?;
         let low = u64::from(first & 0x3f);
         match first >> 6 {
@@ -123,6 +135,23 @@ impl<'a> Writer<'a> {
         self.at = end;
     }
 
+    /// Writes the first `len` bytes of `padded`. The others may be written as well, and are to be written over: a copy of
+    /// constant length is a single instruction.
+    ///
+    /// # Panics
+    ///
+    /// As for [`Writer::bytes`].
+    #[inline]
+    pub fn front_of<const N: usize>(&mut self, padded: &[u8; N], len: usize) {
+        match self.buf.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<N>()) {
+            Some(room) => {
+                *room = *padded;
+                self.at += len;
+            }
+            None => self.bytes(&padded[..len]),
+        }
+    }
+
     /// Writes one byte.
     #[inline]
     pub fn u8(&mut self, value: u8) {
@@ -142,16 +171,15 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes());
     }
 
-    /// Writes a variable-length integer in its shortest form; `value` must be below 2^62.
+    /// Writes a variable-length integer in its shortest form; `value` must be below 2^62. Up to eight bytes may be
+    /// written where there is room, and those that are too many are to be written over.
     #[inline]
     pub fn varint(&mut self, value: u64) {
         debug_assert!(value <= varint::VarInt::MAX.into_inner());
-        match varint::size(value) {
-            1 => self.u8(value.to_be_bytes()[7]),
-            2 => self.bytes(&(value | 0x4000).to_be_bytes()[6..]),
-            4 => self.bytes(&(value | 0x8000_0000).to_be_bytes()[4..]),
-            _ => self.bytes(&(value | 0xc000_0000_0000_0000).to_be_bytes()),
-        }
+        let log_len = varint::log_size(value);
+        let len = 1 << log_len;
+        let word = u64::from(log_len) << 62 | value << (64 - 8 * len);
+        self.front_of(&word.to_be_bytes(), len);
     }
 
     /// Writes `value`, below 2^14, as a variable-length integer of two bytes.

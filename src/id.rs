@@ -149,7 +149,24 @@ impl ConnectionId {
         reader.bytes(len.into()).map(Self::new)
     }
 
+    /// Whether these are its bytes.
+    #[inline]
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
+        // Eight bytes, which our own IDs have, are compared in one step.
+        match <&[u8; 8]>::try_from(bytes) {
+            Ok(eight) => self.len == 8 && self.bytes.first_chunk() == Some(eight),
+            Err(_) => **self == *bytes,
+        }
+    }
+
+    /// Its bytes, and zeros up to the longest ID's length.
+    #[inline]
+    pub(crate) fn padded(&self) -> &[u8; MAX_CID_LEN] {
+        &self.bytes
+    }
+
     /// Its length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len.into()
     }

@@ -74,7 +74,8 @@ fuzz_target!(|input: &[u8]| {
         let mut writer = DatagramWriter::new(&mut buf, &mut records);
         let Some(mut out) = writer.begin(&header, 0, None, Allowance::Full) else { continue };
         assert!(out.write(&Ping).is_ok());
-        out.finish();
+        let draft = out.finish();
+        writer.keep(draft);
         let len = writer.seal(|_, _| {});
         let again: Vec<_> = Packets::new(&mut buf[..len], id_len).collect();
         assert_eq!(again.len(), 1);

@@ -119,7 +119,7 @@ impl LocalIds {
     pub fn on_retire(
         &mut self,
         frame: &RetireConnectionId,
-        arrived_on: &ConnectionId,
+        arrived_on: &[u8],
     ) -> Result<Option<ConnectionId>, TransportError> {
         if self.len == 0 {
             return Err(TransportError::protocol_violation("our connection ID has no bytes and stays"));
@@ -129,7 +129,7 @@ impl LocalIds {
         }
         let Some(at) = self.position(frame.sequence) else { return Ok(None) };
         let retired = self.active[at];
-        if retired.id == *arrived_on {
+        if *retired.id == *arrived_on {
             return Err(TransportError::protocol_violation(
                 "the connection ID of the packet itself is retired",
             ));
@@ -140,7 +140,7 @@ impl LocalIds {
     }
 
     /// Writes NEW_CONNECTION_ID for those the peer is still to be told of.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if self.due == 0 || packet.space() != SpaceId::Data {
             return;
         }
@@ -224,7 +224,8 @@ mod tests {
         let header = Header::Short { dcid: id(77) };
         let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room for a packet");
         ids.write(&mut packet);
-        packet.finish();
+        let draft = packet.finish();
+        datagram.keep(draft);
         let payload = datagram.drafts().first().map(|draft| draft.payload_at..draft.end);
         drop(datagram);
         let payload = payload.map_or(&[][..], |range| &buf[range]);

@@ -353,7 +353,7 @@ impl RemoteIds {
 
     /// Writes RETIRE_CONNECTION_ID for those to be given back. The one in use is never among them, so no
     /// packet sent under it retires its own ID.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if packet.space() == SpaceId::Data {
             self.retired.write(packet);
         }

@@ -50,7 +50,8 @@ fn said(ids: &mut RemoteIds) -> Vec<u64> {
     let header = Header::Short { dcid: ids.current() };
     let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room for a packet");
     ids.write(&mut packet);
-    packet.finish();
+    let draft = packet.finish();
+    datagram.keep(draft);
     let sequence = |record| match record {
         Record::RetireConnectionId { sequence } => sequence,
         other => panic!("{other:?}"),

@@ -41,7 +41,7 @@ impl Retirements {
     }
 
     /// Says what is to be said.
-    pub(super) fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub(super) fn write(&mut self, packet: &mut PacketWriter<'_>) {
         while let Some(sequence) = self.due.min() {
             if packet.write(&RetireConnectionId { sequence }).is_err() {
                 return;
@@ -83,7 +83,8 @@ mod tests {
         let header = Header::Short { dcid: ConnectionId::EMPTY };
         let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room for a packet");
         retirements.write(&mut packet);
-        packet.finish();
+        let draft = packet.finish();
+        datagram.keep(draft);
         records
             .into_iter()
             .map(|record| {

@@ -34,7 +34,7 @@ impl Farewell {
 
     /// Writes the frame that fits this packet's space: before 1-RTT the application's words stay private
     /// (RFC 9000, Section 10.2.3).
-    pub fn write(&self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&self, packet: &mut PacketWriter<'_>) {
         let frame = match (self, packet.space()) {
             (Self::Fault(error), _) => ConnectionClose::fault(error),
             (Self::Application { code, reason }, SpaceId::Data) => {

@@ -24,7 +24,7 @@ impl Control {
     }
 
     /// Writes what is due.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if self.handshake_done && packet.write(&HandshakeDone).is_ok() {
             self.handshake_done = false;
         }

@@ -7,24 +7,20 @@ use super::{Connection, Role};
 use crate::error::{CloseReason, TransportError};
 use crate::frame::{Ack, ConnectionClose, Frame};
 use crate::id::{PathId, SpaceId};
-use crate::net::FourTuple;
 use crate::time::Instant;
 
 impl Connection {
     pub(super) fn dispatch(
         &mut self,
         now: Instant,
-        from: FourTuple,
-        path: PathId,
-        space: SpaceId,
         frame: Frame<'_>,
-        seen: &mut Seen,
+        seen: &mut Seen<'_>,
     ) -> Result<(), TransportError> {
         match frame {
             Frame::Stream(stream) => self.streams.on_stream(&stream),
-            Frame::Ack(ack) => self.on_ack(now, space, path, &ack, seen),
+            Frame::Ack(ack) => self.on_ack(now, &ack, seen),
             Frame::Padding(_) | Frame::Ping => Ok(()),
-            Frame::Crypto(crypto) => match self.spaces.get_mut(space) {
+            Frame::Crypto(crypto) => match self.spaces.get_mut(seen.space) {
                 Some(space) => space.crypto.on_crypto(&crypto),
                 None => Ok(()),
             },
@@ -39,11 +35,11 @@ impl Connection {
             Frame::NewConnectionId(new) => self.on_new_connection_id(&new),
             Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire, seen),
             Frame::PathChallenge(challenge) => {
-                self.on_path_challenge(now, path, challenge.data);
+                self.on_path_challenge(now, seen.path, challenge.data);
                 Ok(())
             }
             Frame::PathResponse(response) => {
-                self.on_path_response(now, from, response.data, seen);
+                self.on_path_response(now, response.data, seen);
                 Ok(())
             }
             Frame::ConnectionClose(close) => {
@@ -53,7 +49,7 @@ impl Connection {
             Frame::HandshakeDone => self.on_handshake_done(now),
             Frame::NewToken(_) => self.refuse_from_client("NEW_TOKEN from a client"),
             Frame::ServerMigration(_) | Frame::ServerMigrated | Frame::PoolMigrationAddress(_) => {
-                self.on_migration_frame(now, from, &frame, seen)
+                self.on_migration_frame(now, &frame, seen)
             }
         }
     }
@@ -73,14 +69,8 @@ impl Connection {
         Ok(())
     }
 
-    fn on_ack(
-        &mut self,
-        now: Instant,
-        space: SpaceId,
-        from: PathId,
-        ack: &Ack<'_>,
-        seen: &mut Seen,
-    ) -> Result<(), TransportError> {
+    fn on_ack(&mut self, now: Instant, ack: &Ack<'_>, seen: &mut Seen<'_>) -> Result<(), TransportError> {
+        let space = seen.space;
         let delay = match space {
             SpaceId::Data => {
                 let micros = ack.delay.saturating_mul(1 << self.peer.ack_delay_exponent.min(20));
@@ -99,7 +89,7 @@ impl Connection {
         seen.useful |= news;
         // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
         // that moved while it was frozen would give its client the freeze for a round trip.
-        fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == from);
+        fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == seen.path);
         if outcome.is_ok() {
             self.deliver(now, space, delay, &mut fates);
         }

@@ -35,9 +35,9 @@ impl Connection {
     pub(super) fn on_retire_connection_id(
         &mut self,
         retire: &RetireConnectionId,
-        seen: &Seen,
+        seen: &Seen<'_>,
     ) -> Result<(), TransportError> {
-        if let Some(id) = self.local_ids.on_retire(retire, &seen.dcid)? {
+        if let Some(id) = self.local_ids.on_retire(retire, seen.dcid)? {
             self.notes.push_back(Note::Retired(id));
         }
         self.issue_ids();

@@ -10,7 +10,7 @@ use crate::error::TransportError;
 use crate::frame::{Frames, PacketKind};
 use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
 use crate::net::{Ecn, FourTuple};
-use crate::packet::{Packet, PacketHeader, Packets, reset};
+use crate::packet::{Packet, PacketHeader, Packets, has_fixed_bit, is_short, reset};
 use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -19,28 +19,38 @@ use crate::time::Instant;
 const MAX_EARLY_PACKETS: usize = 8;
 const MAX_EARLY_BYTES: usize = 12 << 10;
 
+/// A packet that came before its keys did, and how.
+#[derive(Debug)]
+struct Kept {
+    path: FourTuple,
+    ecn: Ecn,
+    len: usize,
+    packet: Vec<u8>,
+}
+
 /// Packets that came before their keys did.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    packets: VecDeque<(Came, Vec<u8>)>,
+    packets: VecDeque<Kept>,
     bytes: usize,
 }
 
 impl Early {
-    fn keep(&mut self, came: Came, packet: &[u8]) -> bool {
+    fn keep(&mut self, came: &Came<'_>, packet: &[u8]) -> bool {
         if self.packets.len() >= MAX_EARLY_PACKETS || self.bytes + packet.len() > MAX_EARLY_BYTES {
             return false;
         }
         self.bytes += packet.len();
-        self.packets.push_back((came, packet.to_vec()));
+        let Came { path, ecn, len, .. } = *came;
+        self.packets.push_back(Kept { path: *path, ecn, len, packet: packet.to_vec() });
         true
     }
 }
 
 /// How one datagram arrived, while its packets are taken apart.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Came {
-    pub(super) path: FourTuple,
+pub(super) struct Came<'a> {
+    pub(super) path: &'a FourTuple,
     pub(super) ecn: Ecn,
     /// Bytes of the whole datagram.
     pub(super) len: usize,
@@ -48,12 +58,17 @@ pub(super) struct Came {
     pub(super) credited: bool,
 }
 
-/// What one packet turned out to be, for those who act on whole packets.
+/// An authentic packet that is no copy, while its frames are processed and what they turn out to be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Seen<'a> {
+    /// Where it came from, and to.
+    pub(super) from: &'a FourTuple,
+    /// The path that is.
+    pub(super) path: PathId,
+    pub(super) space: SpaceId,
     pub(super) number: PacketNumber,
-    /// The connection ID it was sent to.
-    pub(super) dcid: ConnectionId,
+    /// The connection ID it was sent to; known of 1-RTT packets alone.
+    pub(super) dcid: &'a [u8],
     /// Whether no packet with a higher number was received before.
     pub(super) newest: bool,
     pub(super) ack_eliciting: bool,
@@ -66,14 +81,14 @@ pub(super) struct Seen {
 
 impl Connection {
     /// Takes one datagram in; it is decrypted where it lies.
-    pub(crate) fn handle_datagram(&mut self, now: Instant, path: FourTuple, ecn: Ecn, data: &mut [u8]) {
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: &FourTuple, ecn: Ecn, data: &mut [u8]) {
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += data.len() as u64;
         match &mut self.phase {
             Phase::Handshaking { .. } | Phase::Established { .. } => {}
             Phase::Closing(closing) => {
                 closing.on_received();
-                self.watch_for_close(now, path, ecn, data);
+                self.watch_for_close(now, path, data);
                 return;
             }
             Phase::Draining { .. } | Phase::Drained => return self.stats.drop(DropReason::Closing),
@@ -82,26 +97,22 @@ impl Connection {
         self.take_apart(now, &mut came, data);
     }
 
-    fn take_apart(&mut self, now: Instant, came: &mut Came, data: &mut [u8]) {
-        // A datagram that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
-        let token = reset::token_of(data);
-        for packet in Packets::new(data, self.local_ids.id_len()) {
-            let mut packet = match packet {
-                Ok(packet) => packet,
-                Err(reason) => {
-                    self.stats.drop(reason);
-                    continue;
+    fn take_apart(&mut self, now: Instant, came: &mut Came<'_>, data: &mut [u8]) {
+        let id_len = self.local_ids.id_len();
+        // Almost every datagram is one packet with a short header.
+        if is_short(data) {
+            return self.take_short(now, came, data, id_len);
+        }
+        for packet in Packets::new(data, id_len) {
+            match packet {
+                Ok(Packet { header: PacketHeader::Short { .. }, bytes, .. }) => {
+                    self.take_short(now, came, bytes, id_len);
                 }
-            };
-            let opened = self.receive_packet(now, came, &mut packet);
-            if opened == Err(DropReason::Undecryptable)
-                && matches!(packet.header, PacketHeader::Short { .. })
-                && let Some(token) = token
-            {
-                self.on_maybe_reset(now, came.path, token);
-            }
-            if let Err(reason) = opened {
-                self.stats.drop(reason);
+                Ok(packet) => {
+                    let received = self.receive_long(now, came, packet);
+                    received.unwrap_or_else(|reason| self.stats.drop(reason));
+                }
+                Err(reason) => self.stats.drop(reason),
             }
             if !self.phase.is_open() {
                 return;
@@ -109,8 +120,26 @@ impl Connection {
         }
     }
 
+    /// Takes a packet with a short header in, the last of its datagram.
+    #[inline]
+    fn take_short(&mut self, now: Instant, came: &mut Came<'_>, packet: &mut [u8], id_len: usize) {
+        // A packet that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
+        let token = reset::token_of(packet);
+        if !has_fixed_bit(packet) {
+            return self.stats.drop(DropReason::Malformed);
+        }
+        if let Err(reason) =
+            self.receive(now, came, (SpaceId::Data, PacketKind::OneRtt), packet, 1 + id_len, None)
+        {
+            if let (DropReason::Undecryptable, Some(token)) = (reason, token) {
+                self.on_maybe_reset(now, came.path, token);
+            }
+            self.stats.drop(reason);
+        }
+    }
+
     /// While closing, only the peer's own CONNECTION_CLOSE matters.
-    fn watch_for_close(&mut self, now: Instant, path: FourTuple, _ecn: Ecn, data: &mut [u8]) {
+    fn watch_for_close(&mut self, now: Instant, path: &FourTuple, data: &mut [u8]) {
         for packet in Packets::new(data, self.local_ids.id_len()).map_while(Result::ok) {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let pto = self.pto();
@@ -130,41 +159,60 @@ impl Connection {
         }
     }
 
-    /// Takes one packet in.
+    /// Takes a packet with a long header in.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Connection::receive`].
+    fn receive_long(
+        &mut self,
+        now: Instant,
+        came: &mut Came<'_>,
+        packet: Packet<'_>,
+    ) -> Result<(), DropReason> {
+        let Packet { header, bytes, number_at } = packet;
+        if let PacketHeader::Retry { .. } = header {
+            return self.on_retry(now, came.path, bytes);
+        }
+        let place = place(&header).ok_or(match header {
+            PacketHeader::OtherVersion { .. } => DropReason::Version,
+            _ => DropReason::UnexpectedType,
+        })?;
+        if place.1 == PacketKind::ZeroRtt {
+            // Early data is not accepted: the client sends it again (RFC 9001, Section 4.6.2).
+            return Err(DropReason::UnexpectedType);
+        }
+        self.check_header(came, &header)?;
+        self.receive(now, came, place, bytes, number_at, Some(&header))
+    }
+
+    /// Takes one packet in; `header` is its long header, if it has one.
     ///
     /// # Errors
     ///
     /// Why it was discarded. A fault of the peer is not an error here: it closes the connection.
-    fn receive_packet(
+    #[inline]
+    fn receive(
         &mut self,
         now: Instant,
-        came: &mut Came,
-        packet: &mut Packet<'_>,
+        came: &mut Came<'_>,
+        (space_id, kind): (SpaceId, PacketKind),
+        packet: &mut [u8],
+        number_at: usize,
+        header: Option<&PacketHeader>,
     ) -> Result<(), DropReason> {
-        if let PacketHeader::Retry { .. } = packet.header {
-            return self.on_retry(now, came.path, packet.bytes);
-        }
-        let (space_id, kind) = place(&packet.header).ok_or(match packet.header {
-            PacketHeader::OtherVersion { .. } => DropReason::Version,
-            _ => DropReason::UnexpectedType,
-        })?;
-        if kind == PacketKind::ZeroRtt {
-            // Early data is not accepted: the client sends it again (RFC 9001, Section 4.6.2).
-            return Err(DropReason::UnexpectedType);
-        }
-        self.check_header(came, &packet.header)?;
         let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
         let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
         let complete = self.phase.is_established();
         let Some(space) = self.spaces.get_mut(space_id) else {
-            return self.keep_early(came, space_id, packet.bytes);
+            return self.keep_early(came, space_id, packet);
         };
         // 1-RTT data is not read before the handshake is complete (RFC 9001, Section 5.7).
         if space_id == SpaceId::Data && !complete {
-            return self.keep_early(came, space_id, packet.bytes);
+            return self.keep_early(came, space_id, packet);
         }
         let expected = space.received.expected();
-        let opened = match space.keys.open(packet.bytes, packet.number_at, expected, now, pto) {
+        let opened = match space.keys.open(packet, number_at, expected, now, pto) {
             Ok(opened) => opened,
             Err(OpenError::Dropped(reason)) => return Err(reason),
             Err(OpenError::Fault(fault)) => {
@@ -172,34 +220,37 @@ impl Connection {
                 return Ok(());
             }
         };
-        let newest = opened.number >= expected;
-        if space.received.is_duplicate(opened.number) {
-            self.on_duplicate(now, came.path, opened.number);
+        let number = opened.number;
+        let newest = number >= expected;
+        if !newest && space.received.is_duplicate(number) {
+            self.on_duplicate(now, came.path, number);
             return Err(DropReason::Duplicate);
         }
-        let dcid = packet.header.dcid().copied().unwrap_or(ConnectionId::EMPTY);
-        let path = self.gate(came, space_id, opened.number)?;
+        let path = self.gate(came, space_id, number)?;
         self.stats.key_updates += u64::from(opened.key_updated);
         self.credit(came, path);
-        let payload = packet.bytes.get(opened.payload).unwrap_or_default();
+        let (front, payload) = packet.split_at(opened.payload.start);
         let mut seen = Seen {
-            number: opened.number,
-            dcid,
+            from: came.path,
+            path,
+            space: space_id,
+            number,
+            dcid: if header.is_none() { front.get(1..number_at).unwrap_or_default() } else { &[] },
             newest,
             ack_eliciting: false,
             probing: true,
             urgent: false,
             useful: false,
         };
-        match self.process(now, came.path, path, space_id, kind, payload, &mut seen) {
-            Ok(()) => self.on_processed(now, came, path, space_id, &packet.header, seen),
+        match self.process(now, kind, &payload[..opened.payload.len()], &mut seen) {
+            Ok(()) => self.on_processed(now, came, header, &seen),
             Err(fault) => self.fail(now, fault),
         }
         Ok(())
     }
 
     /// What the header alone can be wrong about.
-    fn check_header(&mut self, came: &Came, header: &PacketHeader) -> Result<(), DropReason> {
+    fn check_header(&mut self, came: &Came<'_>, header: &PacketHeader) -> Result<(), DropReason> {
         match (header, &self.role) {
             (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < usize::from(MIN_DATAGRAM) => {
                 Err(DropReason::SmallInitial)
@@ -216,27 +267,27 @@ impl Connection {
         }
     }
 
-    fn keep_early(&mut self, came: &Came, space: SpaceId, packet: &[u8]) -> Result<(), DropReason> {
+    fn keep_early(&mut self, came: &Came<'_>, space: SpaceId, packet: &[u8]) -> Result<(), DropReason> {
         if self.spaces.is_discarded(space) {
             return Err(DropReason::NoKeysAnyMore);
         }
-        if self.early.keep(*came, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
+        if self.early.keep(came, packet) { Ok(()) } else { Err(DropReason::NoKeysYet) }
     }
 
     /// Keys have come: what waited for them is taken in.
     pub(super) fn replay_early(&mut self, now: Instant) {
         let early = std::mem::take(&mut self.early);
-        for (came, mut bytes) in early.packets {
+        for Kept { path, ecn, len, mut packet } in early.packets {
             if !self.phase.is_open() {
                 return;
             }
-            let mut came = Came { credited: true, ..came };
-            self.take_apart(now, &mut came, &mut bytes);
+            let mut came = Came { path: &path, ecn, len, credited: true };
+            self.take_apart(now, &mut came, &mut packet);
         }
     }
 
     /// The datagram's bytes count for its path's budget, once.
-    fn credit(&mut self, came: &mut Came, path: PathId) {
+    fn credit(&mut self, came: &mut Came<'_>, path: PathId) {
         if came.credited {
             return;
         }
@@ -252,33 +303,29 @@ impl Connection {
     }
 
     /// Processes a packet's frames.
-    #[expect(clippy::too_many_arguments, reason = "a packet is all of these")]
     fn process(
         &mut self,
         now: Instant,
-        from: FourTuple,
-        path: PathId,
-        space: SpaceId,
         kind: PacketKind,
         payload: &[u8],
-        seen: &mut Seen,
+        seen: &mut Seen<'_>,
     ) -> Result<(), TransportError> {
         if payload.is_empty() {
             return Err(TransportError::protocol_violation("a packet without frames"));
         }
         for frame in Frames::new(payload) {
             let frame = frame?;
+            let frame_kind = frame.kind();
             seen.useful |= frame.is_useful();
             if !frame.is_permitted_in(kind) {
                 let fault =
                     TransportError::protocol_violation("a frame that this packet type does not permit");
-                return Err(fault.in_frame(frame.kind().code()));
+                return Err(fault.in_frame(frame_kind.code()));
             }
             seen.ack_eliciting |= frame.is_ack_eliciting();
             seen.probing &= frame.is_probing();
-            let code = frame.kind().code();
-            self.dispatch(now, from, path, space, frame, seen)
-                .map_err(|fault| if fault.frame == 0 { fault.in_frame(code) } else { fault })?;
+            self.dispatch(now, frame, seen)
+                .map_err(|fault| if fault.frame == 0 { fault.in_frame(frame_kind.code()) } else { fault })?;
             if !self.phase.is_open() {
                 return Ok(());
             }
@@ -290,19 +337,19 @@ impl Connection {
     fn on_processed(
         &mut self,
         now: Instant,
-        came: &Came,
-        path: PathId,
-        space_id: SpaceId,
-        header: &PacketHeader,
-        seen: Seen,
+        came: &Came<'_>,
+        header: Option<&PacketHeader>,
+        seen: &Seen<'_>,
     ) {
         self.stats.packets_received += 1;
         self.idle.on_received(now);
-        if let Some(space) = self.spaces.get_mut(space_id) {
+        if let Some(space) = self.spaces.get_mut(seen.space) {
             space.received.on_received(now, seen.number, seen.ack_eliciting, seen.urgent, came.ecn);
         }
-        self.meet_server(header);
-        match space_id {
+        if let Some(header) = header {
+            self.meet_server(header);
+        }
+        match seen.space {
             SpaceId::Initial => {}
             SpaceId::Handshake => {
                 if matches!(self.role, Role::Server { .. }) {
@@ -312,9 +359,9 @@ impl Connection {
                     self.discard_space(now, SpaceId::Initial);
                 }
             }
-            SpaceId::Data => self.on_arrival(now, came, path, seen),
+            SpaceId::Data => self.on_arrival(now, seen),
         }
-        if (self.phase.is_open() && space_id != SpaceId::Data || self.has_crypto(space_id))
+        if (self.phase.is_open() && seen.space != SpaceId::Data || self.has_crypto(seen.space))
             && let Err(fault) = self.advance_handshake(now)
         {
             self.fail(now, fault);
@@ -338,7 +385,7 @@ impl Connection {
     }
 
     /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    fn gate(&mut self, came: &Came, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
+    fn gate(&mut self, came: &Came<'_>, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
         if !self.permits_local(came.path.local) {
             return Err(DropReason::LocalAddress);
         }
@@ -353,7 +400,7 @@ impl Connection {
     }
 
     /// A server lets a client come from anywhere once the handshake is confirmed, on a bounded number of paths.
-    fn server_gate(&mut self, from: FourTuple, space: SpaceId) -> Result<PathId, DropReason> {
+    fn server_gate(&mut self, from: &FourTuple, space: SpaceId) -> Result<PathId, DropReason> {
         if let Some(known) = self.paths.to(from.remote) {
             return Ok(known);
         }
@@ -387,24 +434,24 @@ impl Connection {
     }
 
     /// A 1-RTT packet was processed: a server may have to follow its client, a client may have found its server.
-    fn on_arrival(&mut self, now: Instant, came: &Came, path: PathId, seen: Seen) {
+    fn on_arrival(&mut self, now: Instant, seen: &Seen<'_>) {
         if !self.phase.is_open() {
             // The packet ended the connection.
             return;
         }
         match self.role {
-            Role::Client { .. } => self.client_arrival(now, came, seen),
+            Role::Client { .. } => self.client_arrival(now, seen),
             Role::Server { .. } => {
                 // Section 9.3: only the highest-numbered non-probing packet moves a peer, or reordering would bounce us.
                 // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
-                let late = self.steering.was_at(came.path.local);
-                if path != self.paths.home().id && seen.newest && !seen.probing && !late {
-                    self.follow(now, path);
-                } else if self.paths.home().id == path && self.paths.home().validation.may_repeat(now) {
+                let late = self.steering.was_at(seen.from.local);
+                if seen.path != self.paths.home().id && seen.newest && !seen.probing && !late {
+                    self.follow(now, seen.path);
+                } else if self.paths.home().id == seen.path && self.paths.home().validation.may_repeat(now) {
                     let data = self.rng.bytes();
                     self.paths.home_mut().validation.want(data);
                 }
-                self.server_arrival(now, seen);
+                self.server_arrival(now, seen.ack_eliciting);
             }
         }
     }

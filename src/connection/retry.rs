@@ -47,7 +47,7 @@ impl Connection {
     pub(super) fn on_retry(
         &mut self,
         now: Instant,
-        from: FourTuple,
+        from: &FourTuple,
         packet: &[u8],
     ) -> Result<(), DropReason> {
         let home = self.remote();

@@ -74,6 +74,12 @@ impl Spaces {
         self.discarded[id as usize]
     }
 
+    /// Whether the spaces of the handshake are gone.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.initial.is_none() && self.handshake.is_none()
+    }
+
     /// Puts a new space in.
     pub fn insert(&mut self, id: SpaceId, space: Space) {
         match id {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::receive::{Came, Seen};
+use super::receive::Seen;
 use super::{Connection, Role};
 use crate::config::ClientConfig;
 use crate::error::{CloseReason, TransportError};
@@ -103,7 +103,7 @@ impl Steering {
         hurries.then_some(PTO_CAP)
     }
 
-    pub(super) fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub(super) fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if let Some(migration) = &mut self.migration {
             migration.write(packet);
         }
@@ -226,17 +226,18 @@ impl Connection {
         }
     }
 
-    pub(super) fn client_arrival(&mut self, now: Instant, came: &Came, seen: Seen) {
-        let Seen { number, ack_eliciting, .. } = seen;
-        let from = came.path.remote;
-        self.inform_client(now, ClientInput::Arrived { from, number, ack_eliciting });
+    pub(super) fn client_arrival(&mut self, now: Instant, seen: &Seen<'_>) {
+        let Seen { from, number, ack_eliciting, .. } = *seen;
+        if self.steering.client().is_some() {
+            self.inform_client(now, ClientInput::Arrived { from: from.remote, number, ack_eliciting });
+        }
     }
 
-    pub(super) fn server_arrival(&mut self, now: Instant, seen: Seen) {
-        self.tell_server(now, ServerInput::Arrived { ack_eliciting: seen.ack_eliciting });
+    pub(super) fn server_arrival(&mut self, now: Instant, ack_eliciting: bool) {
+        self.tell_server(now, ServerInput::Arrived { ack_eliciting });
     }
 
-    pub(super) fn on_duplicate(&mut self, now: Instant, from: FourTuple, number: PacketNumber) {
+    pub(super) fn on_duplicate(&mut self, now: Instant, from: &FourTuple, number: PacketNumber) {
         if from.remote == self.remote() {
             self.inform_client(now, ClientInput::Duplicate { number });
         }
@@ -264,9 +265,8 @@ impl Connection {
     pub(super) fn on_migration_frame(
         &mut self,
         now: Instant,
-        from: FourTuple,
         frame: &Frame<'_>,
-        seen: &mut Seen,
+        seen: &mut Seen<'_>,
     ) -> Result<(), TransportError> {
         let frame = match frame {
             Frame::ServerMigration(migration) => Heard::Migration(*migration),
@@ -282,7 +282,7 @@ impl Connection {
             return Err(TransportError::protocol_violation("a migration frame though nothing was agreed"));
         }
         seen.urgent = true;
-        self.tell_client(now, ClientInput::Frame { number: seen.number, from: from.remote, frame })
+        self.tell_client(now, ClientInput::Frame { number: seen.number, from: seen.from.remote, frame })
     }
 
     // ---- the gate -----------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ impl Connection {
     /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
     pub(super) fn client_gate(
         &mut self,
-        from: FourTuple,
+        from: &FourTuple,
         space: SpaceId,
         number: PacketNumber,
     ) -> Result<PathId, DropReason> {
@@ -339,9 +339,9 @@ impl Connection {
         self.tell_server(now, ServerInput::Challenged);
     }
 
-    pub(super) fn on_path_response(&mut self, now: Instant, from: FourTuple, data: [u8; 8], seen: &mut Seen) {
+    pub(super) fn on_path_response(&mut self, now: Instant, data: [u8; 8], seen: &mut Seen<'_>) {
         let home = self.paths.home().id;
-        let own = from.remote == self.remote() && self.side().is_client();
+        let own = seen.from.remote == self.remote() && self.side().is_client();
         let answered = self.paths.iter_mut().find_map(|path| {
             // A response that comes from home proves only that home is alive [2.5].
             let hollow = own && path.id != home;
@@ -391,7 +391,7 @@ impl Connection {
     }
 
     /// A datagram from there ends with the token of a stateless reset.
-    pub(super) fn on_maybe_reset(&mut self, now: Instant, from: FourTuple, token: ResetToken) {
+    pub(super) fn on_maybe_reset(&mut self, now: Instant, from: &FourTuple, token: ResetToken) {
         // From anywhere else it means nothing: another host may share the key [2.12].
         if from.remote != self.remote() || !self.remote_ids.is_reset(&token) {
             return;

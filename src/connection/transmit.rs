@@ -1,11 +1,13 @@
 //! Filling the caller's buffer: datagrams of packets of frames, each owner asked in turn.
 
+use std::num::{NonZeroU16, NonZeroUsize};
+
 use super::phase::Phase;
 use super::schedule::{Flight, Purpose};
 use super::{Connection, Role, VERSION};
 use crate::config::MIN_DATAGRAM;
 use crate::frame::{Ping, Record};
-use crate::id::{PathId, SpaceId};
+use crate::id::{ConnectionId, PathId, SpaceId};
 use crate::net::{Ecn, Transmit};
 use crate::packet::{DatagramWriter, Draft, Header, PacketWriter};
 use crate::recovery::Sent;
@@ -20,6 +22,26 @@ pub(crate) enum Polled {
     TooSmall,
     /// There is nothing to send now.
     Nothing,
+}
+
+/// One datagram that was filled.
+#[derive(Debug, Clone, Copy)]
+struct Filled {
+    /// Its length in bytes; 0 if nothing came out.
+    len: usize,
+    /// Whether nothing waits behind it but STREAM data.
+    leaves_data_alone: bool,
+}
+
+/// What packets that left together add up to, for those who are told of all of them at once.
+#[derive(Debug, Default)]
+struct Tally {
+    packets: u64,
+    /// UDP payload bytes.
+    bytes: usize,
+    /// Bytes of packets that count as in flight.
+    in_flight: u64,
+    ack_eliciting: bool,
 }
 
 impl Connection {
@@ -54,34 +76,38 @@ impl Connection {
     /// Carries a flight out; `None` if nothing came of it.
     fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Transmit> {
         let first = self.fill(now, flight, &mut out[..flight.max_len]);
-        self.on_flown(now, flight, first);
-        if first == 0 {
-            return None;
+        self.on_flown(now, flight, first.len);
+        let size = NonZeroUsize::new(first.len)?;
+        let path = self.paths.get(flight.path).map(|path| path.tuple)?;
+        let mut len = first.len;
+        if flight.purpose == Purpose::Normal && first.len == flight.max_len {
+            len += self.fill_rest(now, flight, first, &mut out[first.len..]);
         }
-        let tuple = self.paths.get(flight.path).map(|path| path.tuple)?;
-        let mut len = first;
-        let mut datagrams = 1;
-        if flight.purpose == Purpose::Normal && first == flight.max_len {
-            // The rest of a burst: datagrams of the first one's size, the last perhaps shorter.
-            let mut left = flight.burst.saturating_sub(first as u64);
-            while datagrams < self.config.burst && left >= first as u64 && out.len() - len >= first {
-                let next = self.fill(now, flight, &mut out[len..len + first]);
-                if next == 0 {
-                    break;
-                }
-                len += next;
-                datagrams += 1;
-                left -= next as u64;
-                if next < first {
-                    break;
-                }
-            }
-        }
+        let datagrams = len.div_ceil(size.get());
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += len as u64;
-        let segment =
-            if datagrams > 1 { u16::try_from(first).ok().and_then(std::num::NonZeroU16::new) } else { None };
-        Some(Transmit { path: tuple, ecn: Ecn::NotEct, len, segment })
+        let segment = if datagrams > 1 { NonZeroU16::try_from(size).ok() } else { None };
+        Some(Transmit { path, ecn: Ecn::NotEct, len, segment })
+    }
+
+    /// Fills the rest of a burst behind its first datagram: others of the same size, the last perhaps shorter. Returns
+    /// their bytes.
+    fn fill_rest(&mut self, now: Instant, flight: &Flight, first: Filled, out: &mut [u8]) -> usize {
+        let permitted = usize::try_from(flight.burst / first.len as u64).unwrap_or(usize::MAX);
+        let most = self.config.burst.min(permitted).saturating_sub(1);
+        let mut segments = out.chunks_exact_mut(first.len).take(most);
+        let (mut len, mut last) = (0, first);
+        while last.len == first.len
+            && !last.leaves_data_alone
+            && let Some(segment) = segments.next()
+        {
+            last = self.fill(now, flight, segment);
+            len += last.len;
+        }
+        if last.len == first.len {
+            len += self.fill_with_data(now, flight, segments);
+        }
+        len
     }
 
     /// A flight is over, and its first datagram had this length: who waited for it is told.
@@ -109,11 +135,12 @@ impl Connection {
         }
     }
 
-    /// Composes, seals and books one datagram; returns its length, 0 if nothing came out.
-    fn fill(&mut self, now: Instant, flight: &Flight, buf: &mut [u8]) -> usize {
+    /// Composes, seals and books one datagram.
+    fn fill(&mut self, now: Instant, flight: &Flight, buf: &mut [u8]) -> Filled {
         let mut records = std::mem::take(&mut self.scratch.records);
         records.clear();
         let mut datagram = DatagramWriter::new(buf, &mut records);
+        let mut leaves_data_alone = false;
         for space in SpaceId::ALL {
             if !self.may_send_in(space, flight) {
                 continue;
@@ -124,25 +151,63 @@ impl Connection {
             let header = self.header(space, flight.path);
             let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
             let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
-            self.compose(now, flight, space, &mut packet);
-            packet.finish();
+            leaves_data_alone = self.compose(now, flight, space, &mut packet);
+            let draft = packet.finish();
+            datagram.keep(draft);
         }
-        if datagram.is_empty() {
-            self.scratch.records = records;
-            return 0;
+        let mut filled = Filled { len: 0, leaves_data_alone: leaves_data_alone && self.spaces.is_settled() };
+        if !datagram.is_empty() {
+            let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
+            datagram.pad_to(min_len);
+            let spaces = &mut self.spaces;
+            filled.len = datagram.seal(|draft, packet| {
+                if let Some(space) = spaces.get_mut(draft.space) {
+                    // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
+                    let _ = space.keys.seal(draft, packet);
+                }
+            });
+            self.book_datagram(now, flight, datagram.drafts(), filled.len, datagram.records());
         }
-        let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
-        datagram.pad_to(min_len);
-        let spaces = &mut self.spaces;
-        let len = datagram.seal(|draft, packet| {
-            if let Some(space) = spaces.get_mut(draft.space) {
-                // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
-                let _ = space.keys.seal(draft, packet);
-            }
-        });
-        self.book(now, flight, datagram.drafts(), len, datagram.records());
         self.scratch.records = records;
-        len
+        filled
+    }
+
+    /// Fills datagrams with STREAM data, all else being said, until one stays short. Returns their bytes.
+    ///
+    /// What is the same for all of them is done once.
+    fn fill_with_data<'b>(
+        &mut self,
+        now: Instant,
+        flight: &Flight,
+        segments: impl Iterator<Item = &'b mut [u8]>,
+    ) -> usize {
+        let mut records = std::mem::take(&mut self.scratch.records);
+        let header = Header::Short { dcid: self.dcid_on(flight.path) };
+        let acked = self.recovery.largest_acked(SpaceId::Data);
+        let mut tally = Tally::default();
+        for segment in segments {
+            self.skip_a_number();
+            records.clear();
+            let number = self.recovery.next_number(SpaceId::Data);
+            let begun =
+                PacketWriter::begin(segment, 0, &mut records, &header, number, acked, flight.allowance);
+            let Some(mut packet) = begun else { break };
+            self.streams.write(&mut packet);
+            let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
+                break;
+            };
+            // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
+            let _ = space.keys.seal(&draft, &mut segment[..draft.sealed_len()]);
+            self.book_packet(now, flight.path, &draft, &records, &mut tally);
+            if draft.sealed_len() < segment.len() {
+                break;
+            }
+        }
+        self.scratch.records = records;
+        if tally.packets > 0 {
+            self.book(now, flight, &tally);
+        }
+        tally.bytes
     }
 
     /// Whether a packet of this space may be tried in this flight.
@@ -166,8 +231,8 @@ impl Connection {
     }
 
     /// The ID by which the peer calls us in long headers.
-    fn original_local_id(&self) -> crate::id::ConnectionId {
-        self.local_ids.ids().next().unwrap_or(crate::id::ConnectionId::EMPTY)
+    fn original_local_id(&self) -> ConnectionId {
+        self.local_ids.ids().next().unwrap_or(ConnectionId::EMPTY)
     }
 
     /// The token in our Initials: the one that a Retry gave us.
@@ -178,8 +243,13 @@ impl Connection {
         }
     }
 
+    /// The ID by which we call the peer on this path.
+    fn dcid_on(&self, path: PathId) -> ConnectionId {
+        self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid)
+    }
+
     fn header(&self, space: SpaceId, path: PathId) -> Header<'_> {
-        let dcid = self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid);
+        let dcid = self.dcid_on(path);
         match space {
             SpaceId::Initial => Header::Initial {
                 version: VERSION,
@@ -194,13 +264,14 @@ impl Connection {
         }
     }
 
-    /// Asks every owner, in order of priority.
-    fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
+    /// Asks every owner, in order of priority. Returns whether nothing is left to be said but STREAM data.
+    fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_>) -> bool {
+        let Some(space) = self.spaces.get_mut(id) else { return false };
         if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
             // The peer learns what arrived before the end, if there is room for it.
             closing.farewell.write(packet);
-            return space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+            space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
+            return false;
         }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data
@@ -210,19 +281,22 @@ impl Connection {
         }
         space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         space.crypto.write(packet);
+        let mut leaves_data_alone = false;
         if id == SpaceId::Data {
             self.control.write(packet);
             self.local_ids.write(packet);
             self.remote_ids.write(packet);
             self.steering.write(packet);
             self.streams.write_control(packet);
+            leaves_data_alone = !packet.has_refused();
             self.streams.write(packet);
         }
         self.complete(flight, id, packet);
+        leaves_data_alone
     }
 
     /// Some flights must ask for an answer, whatever came out.
-    fn complete(&self, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_, '_>) {
+    fn complete(&self, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_>) {
         // A peer that is told nothing but ACKs is asked now and then, or we would remember its packets for ever.
         let unanswered = packet.carries() && self.recovery.wants_answer(id) && !packet.is_ack_eliciting();
         let asks = match flight.purpose {
@@ -248,63 +322,87 @@ impl Connection {
         if padded { usize::from(MIN_DATAGRAM) } else { 0 }
     }
 
-    /// A datagram leaves: recovery, windows, budgets and timers take note.
-    fn book(&mut self, now: Instant, flight: &Flight, drafts: &[Draft], len: usize, records: &[Record]) {
-        let on_home = flight.path == self.paths.home().id;
-        let mut in_flight_bytes = 0;
-        let mut ack_eliciting = false;
-        let mut first_handshake = false;
-        let mut acked = false;
+    /// A datagram of up to three packets leaves.
+    fn book_datagram(
+        &mut self,
+        now: Instant,
+        flight: &Flight,
+        drafts: &[Draft],
+        len: usize,
+        records: &[Record],
+    ) {
+        let mut tally = Tally::default();
         for draft in drafts {
             let own = records.get(draft.records.clone()).unwrap_or_default();
-            // A bare challenge elsewhere than home arms no timer and charges no window (server-migration rules, 2.3).
-            let bare = !on_home && own.is_empty();
-            let sent = Sent {
-                number: draft.number,
-                path: flight.path,
-                len: u16::try_from(draft.sealed_len()).unwrap_or(u16::MAX),
-                ack_eliciting: draft.ack_eliciting && !bare,
-                in_flight: draft.in_flight && !bare,
-            };
-            if sent.in_flight {
-                in_flight_bytes += u64::from(sent.len);
-            }
-            ack_eliciting |= sent.ack_eliciting;
-            first_handshake |= draft.space == SpaceId::Handshake;
-            self.recovery.on_sent(now, draft.space, sent, own);
+            self.book_packet(now, flight.path, draft, own, &mut tally);
             // Before the ACK there are but the answers owed to challenges.
             let first = own.iter().find(|record| !matches!(record, Record::PathResponse));
             if let Some(Record::Ack { .. }) = first {
                 if let Some(space) = self.spaces.get_mut(draft.space) {
                     space.received.on_ack_sent();
                 }
-                acked |= draft.space == SpaceId::Data;
-            }
-        }
-        self.stats.packets_sent += drafts.len() as u64;
-        self.idle.on_sent(now, ack_eliciting);
-        let paced = self.config.pacing && self.phase.is_established();
-        if let Some(path) = self.paths.get_mut(flight.path) {
-            path.on_sent(len);
-            let full = len >= usize::from(MIN_DATAGRAM);
-            path.validation.on_sent(now, drafts.last().filter(|_| full).map(|draft| draft.number));
-            path.ping = false;
-            if in_flight_bytes > 0 {
-                path.window.on_sent(in_flight_bytes);
-                if paced {
-                    path.pacer.on_sent(in_flight_bytes);
+                if draft.space == SpaceId::Data {
+                    self.on_ack_went(now);
                 }
             }
         }
-        if acked {
-            self.on_ack_went(now);
+        if let Some(path) = self.paths.get_mut(flight.path) {
+            let full = len >= usize::from(MIN_DATAGRAM);
+            path.validation.on_sent(now, drafts.last().filter(|_| full).map(|draft| draft.number));
+            path.ping = false;
         }
-        if on_home && ack_eliciting && flight.purpose == Purpose::Normal {
-            self.on_data_sent(now);
-        }
+        self.book(now, flight, &tally);
         // A client's first Handshake packet ends the Initial space (RFC 9001, Section 4.9.1).
-        if first_handshake && matches!(self.role, Role::Client { .. }) && self.spaces.has(SpaceId::Initial) {
+        let has_handshake = drafts.iter().any(|draft| draft.space == SpaceId::Handshake);
+        if has_handshake && self.side().is_client() && self.spaces.has(SpaceId::Initial) {
             self.discard_space(now, SpaceId::Initial);
+        }
+    }
+
+    /// A packet leaves: recovery remembers it.
+    #[inline]
+    fn book_packet(
+        &mut self,
+        now: Instant,
+        path: PathId,
+        draft: &Draft,
+        records: &[Record],
+        tally: &mut Tally,
+    ) {
+        // A bare challenge elsewhere than home arms no timer and charges no window (server-migration rules, 2.3).
+        let bare = records.is_empty() && path != self.paths.home().id;
+        let len = draft.sealed_len();
+        let sent = Sent {
+            number: draft.number,
+            path,
+            len: u16::try_from(len).unwrap_or(u16::MAX),
+            ack_eliciting: draft.ack_eliciting && !bare,
+            in_flight: draft.in_flight && !bare,
+        };
+        self.recovery.on_sent(now, draft.space, sent, records);
+        tally.packets += 1;
+        tally.bytes += len;
+        tally.in_flight += if sent.in_flight { u64::from(sent.len) } else { 0 };
+        tally.ack_eliciting |= sent.ack_eliciting;
+    }
+
+    /// Packets have left: windows, budgets and timers take note.
+    fn book(&mut self, now: Instant, flight: &Flight, tally: &Tally) {
+        self.stats.packets_sent += tally.packets;
+        self.idle.on_sent(now, tally.ack_eliciting);
+        let paced = self.config.pacing && self.phase.is_established();
+        let on_home = flight.path == self.paths.home().id;
+        if let Some(path) = self.paths.get_mut(flight.path) {
+            path.on_sent(tally.bytes);
+            if tally.in_flight > 0 {
+                path.window.on_sent(tally.in_flight);
+                if paced {
+                    path.pacer.on_sent(tally.in_flight);
+                }
+            }
+        }
+        if on_home && tally.ack_eliciting && flight.purpose == Purpose::Normal {
+            self.on_data_sent(now);
         }
     }
 }

@@ -82,7 +82,7 @@ impl CryptoStream {
     }
 
     /// Writes as much of what is to be sent as the packet takes, lowest offsets first.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         self.outgoing.write(packet);
     }
 
@@ -158,11 +158,12 @@ impl Outgoing {
         self.start + self.bytes.len() as u64
     }
 
-    fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    fn write(&mut self, packet: &mut PacketWriter<'_>) {
         while let Some(range) = self.pending.first() {
             let room = packet.room().saturating_sub(Crypto::overhead(range.start)).min(MAX_FRAME_DATA);
             let end = range.end.min(range.start + room as u64);
             if end == range.start {
+                packet.refuse();
                 return;
             }
             let data = &self.bytes[self.index(range.start)..self.index(end)];
@@ -236,7 +237,8 @@ mod tests {
         let header = Header::Short { dcid: ConnectionId::EMPTY };
         let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("there is room");
         stream.write(&mut packet);
-        if !packet.finish() {
+        let draft = packet.finish();
+        if !datagram.keep(draft) {
             return Vec::new();
         }
         let mut frames = Vec::new();

@@ -24,7 +24,7 @@ use crate::error::ConnectError;
 use crate::event::{Event, Output};
 use crate::id::{ConnectionHandle, ConnectionId};
 use crate::net::{Arrival, Ecn, FourTuple, Transmit};
-use crate::packet::{Invariant, peek, reset, version_negotiation};
+use crate::packet::{Invariant, dcid_of, reset, version_negotiation};
 use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
@@ -123,26 +123,29 @@ impl Endpoint {
 
     /// Takes in one datagram, or a train of datagrams of one size; they are decrypted where they lie.
     pub fn handle_datagrams(&mut self, now: Instant, arrival: Arrival, datagrams: &mut [u8]) {
-        let segment = arrival.segment.map_or(datagrams.len(), |segment| segment.get().into());
-        for datagram in datagrams.chunks_mut(segment.max(1)) {
-            self.handle_datagram(now, arrival.path, arrival.ecn, datagram);
+        let segment = arrival.segment.map_or(datagrams.len(), |segment| segment.get().into()).max(1);
+        self.stats.datagrams_received += datagrams.len().div_ceil(segment) as u64;
+        self.stats.bytes_received += datagrams.len() as u64;
+        let mut woken = None;
+        for datagram in datagrams.chunks_mut(segment) {
+            let Some(handle) = self.owner_of(datagram) else {
+                self.handle_stranger(now, arrival.path, arrival.ecn, datagram);
+                continue;
+            };
+            let Some(slot) = self.slot_mut(handle) else { continue };
+            slot.connection.handle_datagram(now, &arrival.path, arrival.ecn, datagram);
+            // A train is of one connection almost always: it is woken once.
+            if woken.replace(handle) != Some(handle) {
+                self.agenda.wake(handle);
+            }
         }
     }
 
-    fn handle_datagram(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
-        self.stats.datagrams_received += 1;
-        self.stats.bytes_received += datagram.len() as u64;
-        let handle = match peek(datagram, self.config.cid_len).and_then(|dcid| self.router.find(&dcid)) {
-            Some(handle) => handle,
-            None => match reset::token_of(datagram).and_then(|token| self.router.find_token(&token)) {
-                Some(handle) => handle,
-                None => return self.handle_stranger(now, path, ecn, datagram),
-            },
-        };
-        if let Some(slot) = self.slot_mut(handle) {
-            slot.connection.handle_datagram(now, path, ecn, datagram);
-            self.agenda.wake(handle);
-        }
+    /// Whose datagram it is: by its connection ID, or by the token of a stateless reset.
+    #[inline]
+    fn owner_of(&mut self, datagram: &[u8]) -> Option<ConnectionHandle> {
+        let known = dcid_of(datagram, self.config.cid_len).and_then(|dcid| self.router.find(dcid));
+        known.or_else(|| reset::token_of(datagram).and_then(|token| self.router.find_token(&token)))
     }
 
     /// A datagram that belongs to no connection.
@@ -181,7 +184,7 @@ impl Endpoint {
         let own = self.fresh_id();
         let (rng, key) = (self.rng.fork(), self.reset_key.clone());
         let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, key);
-        connection.handle_datagram(now, path, ecn, datagram);
+        connection.handle_datagram(now, &path, ecn, datagram);
         // Only a packet that decrypts makes a connection; anything else costs us this much and nothing more.
         if connection.stats().packets_received == 0 && !connection.is_closing() {
             return self.stats.drop(DropReason::Undecryptable);

@@ -76,17 +76,20 @@ impl Router {
         Self { ids, tokens, last: None }
     }
 
-    /// Whose packets carry this ID.
+    /// Whose packets carry the ID with these bytes.
     #[inline]
-    pub fn find(&mut self, id: &ConnectionId) -> Option<ConnectionHandle> {
-        match self.last {
-            Some((last, handle)) if last == *id => Some(handle),
-            _ => {
-                let handle = *self.ids.get(id)?;
-                self.last = Some((*id, handle));
-                Some(handle)
-            }
+    pub fn find(&mut self, id: &[u8]) -> Option<ConnectionHandle> {
+        match &self.last {
+            Some((last, handle)) if last.is(id) => Some(*handle),
+            _ => self.look_up(id),
         }
+    }
+
+    fn look_up(&mut self, id: &[u8]) -> Option<ConnectionHandle> {
+        let id = ConnectionId::new(id)?;
+        let handle = *self.ids.get(&id)?;
+        self.last = Some((id, handle));
+        Some(handle)
     }
 
     /// Whom a stateless reset with this token ends.

@@ -168,7 +168,7 @@ pub enum Migration {
 
 impl Migration {
     /// Writes the migration frames that are due.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         match self {
             Self::Client(_) => {}
             Self::Server(server) => server.write(packet),

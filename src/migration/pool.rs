@@ -159,7 +159,7 @@ impl Pool {
     }
 
     /// Writes what is due.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         for (member, (target, told)) in (0u16..).zip(&mut self.0) {
             if *told != Told::Due {
                 continue;

@@ -493,7 +493,7 @@ impl Server {
     }
 
     /// Writes the migration frames that are due.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         let migration = self.migration;
         match &mut self.state {
             State::Preparing { order, notice } if *notice == Notice::Due => {

@@ -58,7 +58,8 @@ fn written(server: &mut Server) -> Vec<Record> {
     let header = Header::Short { dcid: ConnectionId::EMPTY };
     let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("1200 bytes hold a packet");
     server.write(&mut packet);
-    packet.finish();
+    let draft = packet.finish();
+    datagram.keep(draft);
     records
 }
 

@@ -18,6 +18,18 @@ pub(super) const LONG: u8 = 0x80;
 /// The second bit: set in every packet of version 1, Version Negotiation apart.
 pub(super) const FIXED: u8 = 0x40;
 
+/// Whether a packet begins with a short header.
+#[inline]
+pub fn is_short(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first & LONG == 0)
+}
+
+/// Whether a packet has the bit that every packet of version 1 has set, Version Negotiation apart.
+#[inline]
+pub fn has_fixed_bit(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first & FIXED != 0)
+}
+
 /// What can be read of a packet of any version (RFC 8999, Section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant<'a> {
@@ -76,7 +88,16 @@ impl<'a> Invariant<'a> {
 /// `cid_len` is the length of the connection IDs issued here, in bytes. `None` if the datagram is too short, or names
 /// an ID of more than 20 bytes, which nobody here has issued.
 pub fn peek(datagram: &[u8], cid_len: usize) -> Option<ConnectionId> {
-    Invariant::read(datagram, cid_len).ok().and_then(|header| ConnectionId::new(header.dcid()))
+    dcid_of(datagram, cid_len).and_then(ConnectionId::new)
+}
+
+/// As [`peek`], as bytes: perhaps more than the 20 an ID has.
+#[inline]
+pub fn dcid_of(datagram: &[u8], cid_len: usize) -> Option<&[u8]> {
+    if is_short(datagram) {
+        return datagram.get(1..1 + cid_len);
+    }
+    Invariant::read(datagram, cid_len).ok().map(|header| header.dcid())
 }
 
 /// The header of a received packet, as far as it can be read without keys.

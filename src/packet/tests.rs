@@ -151,7 +151,8 @@ proptest! {
             let mut packet = datagram.begin(&header, number, None, Allowance::Full).expect("there is room");
             prop_assert_eq!(packet.write(&Padding(padding)), Ok(()));
             prop_assert_eq!(packet.write(&Ping), Ok(()));
-            prop_assert!(packet.finish());
+            let draft = packet.finish();
+            prop_assert!(datagram.keep(draft));
         }
         let mut drafts = Vec::new();
         let len = datagram.seal(|draft, packet| drafts.push((draft.clone(), packet.to_vec())));

@@ -2,14 +2,15 @@
 //!
 //! [`PacketWriter::write`] is the only way a frame gets into a packet, and it leaves the frame's [`Record`] behind.
 //! A packet nothing came out of is abandoned without a trace. Packets are drafts until the whole datagram is
-//! composed, because padding goes into the last of them; then each is sealed in place.
+//! composed, because padding goes into the last of them; then each is sealed in place. A datagram of a single packet,
+//! as almost all are, needs no [`DatagramWriter`].
 
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use super::number;
-use crate::codec::{Encode, Writer};
+use crate::codec::Writer;
 use crate::frame::{Outgoing, Record};
 use crate::id::{ConnectionId, PacketNumber, SpaceId};
 
@@ -65,6 +66,7 @@ pub enum Header<'a> {
 }
 
 impl Header<'_> {
+    #[inline]
     fn space(&self) -> SpaceId {
         match self {
             Self::Initial { .. } => SpaceId::Initial,
@@ -74,6 +76,7 @@ impl Header<'_> {
     }
 
     /// Length up to the packet number, in bytes.
+    #[inline]
     fn len(&self) -> usize {
         match self {
             Self::Initial { dcid, scid, token, .. } => {
@@ -86,6 +89,7 @@ impl Header<'_> {
     }
 
     /// Writes all but the packet number; the Length field of a long header is left zero.
+    #[inline]
     fn write(&self, number_len: usize, out: &mut Writer<'_>) {
         let number_bits = u8::try_from(number_len - 1).expect("a packet number has one to four bytes");
         match *self {
@@ -106,7 +110,7 @@ impl Header<'_> {
             }
             Self::Short { dcid } => {
                 out.u8(0x40 | number_bits);
-                out.bytes(&dcid);
+                out.front_of(dcid.padded(), dcid.len());
             }
         }
     }
@@ -153,7 +157,7 @@ fn end_limit(space: SpaceId, number_at: usize, buf_len: usize) -> usize {
     }
 }
 
-/// Fills one UDP datagram.
+/// Fills one UDP datagram with up to three packets.
 #[derive(Debug)]
 pub struct DatagramWriter<'a> {
     buf: &'a mut [u8],
@@ -168,42 +172,26 @@ impl<'a> DatagramWriter<'a> {
         Self { buf, at: 0, drafts: SmallVec::new(), records }
     }
 
-    /// Starts a packet; `None` if there is no room for a useful one.
+    /// Starts a packet behind those that were kept; `None` if there is no room for a useful one.
     ///
     /// `largest_acked` is the largest number of this space that the peer acknowledged; it decides the length of the
     /// packet number on the wire.
-    #[inline]
     pub fn begin(
         &mut self,
         header: &Header<'_>,
         number: PacketNumber,
         largest_acked: Option<PacketNumber>,
         allowance: Allowance,
-    ) -> Option<PacketWriter<'_, 'a>> {
-        let number_len = number::encoded_len(number, largest_acked);
-        let payload_at = self.at + header.len() + number_len;
-        // The sample for header protection begins four bytes after the packet number does.
-        if payload_at + 4 + TAG_LEN > self.buf.len() {
-            return None;
-        }
-        let mut out = Writer::new(&mut self.buf[self.at..payload_at]);
-        header.write(number_len, &mut out);
-        out.bytes(&number.to_be_bytes()[8 - number_len..]);
-        let number_at = payload_at - number_len;
-        let limit = end_limit(header.space(), number_at, self.buf.len());
-        let draft = Draft {
-            space: header.space(),
-            number,
-            start: self.at,
-            number_at,
-            payload_at,
-            end: payload_at,
-            ack_eliciting: false,
-            in_flight: false,
-            probing: true,
-            records: self.records.len()..self.records.len(),
-        };
-        Some(PacketWriter { datagram: self, draft, limit, allowance, carries: false })
+    ) -> Option<PacketWriter<'_>> {
+        PacketWriter::begin(self.buf, self.at, self.records, header, number, largest_acked, allowance)
+    }
+
+    /// Keeps what [`PacketWriter::finish`] gave; whether there was anything.
+    pub fn keep(&mut self, draft: Option<Draft>) -> bool {
+        let Some(draft) = draft else { return false };
+        self.at = draft.end + TAG_LEN;
+        self.drafts.push(draft);
+        true
     }
 
     /// Whether nothing was written yet.
@@ -252,16 +240,62 @@ impl<'a> DatagramWriter<'a> {
 
 /// Writes the frames of one packet.
 #[derive(Debug)]
-pub struct PacketWriter<'w, 'a> {
-    datagram: &'w mut DatagramWriter<'a>,
+pub struct PacketWriter<'a> {
+    /// The whole datagram.
+    buf: &'a mut [u8],
+    records: &'a mut Vec<Record>,
     draft: Draft,
-    /// Where the sealed packet must end at the latest.
+    /// Where its frames must end at the latest.
     limit: usize,
     allowance: Allowance,
     carries: bool,
+    refused: bool,
 }
 
-impl PacketWriter<'_, '_> {
+impl<'a> PacketWriter<'a> {
+    /// Starts a packet at the byte `start` of a datagram of at most `buf.len()` bytes; `None` if there is no room for
+    /// a useful one. Records are appended to `records`.
+    ///
+    /// `largest_acked` is as for [`DatagramWriter::begin`].
+    // Where the header is known to be short, not much of this is left.
+    #[inline(always)]
+    pub fn begin(
+        buf: &'a mut [u8],
+        start: usize,
+        records: &'a mut Vec<Record>,
+        header: &Header<'_>,
+        number: PacketNumber,
+        largest_acked: Option<PacketNumber>,
+        allowance: Allowance,
+    ) -> Option<Self> {
+        let number_len = number::encoded_len(number, largest_acked);
+        let number_at = start + header.len();
+        let payload_at = number_at + number_len;
+        // The sample for header protection begins four bytes after the packet number does.
+        if payload_at + 4 + TAG_LEN > buf.len() {
+            return None;
+        }
+        header.write(number_len, &mut Writer::new(&mut buf[start..]));
+        // Four bytes whatever the length: the payload is written over what is too many.
+        let digits = (number << (64 - 8 * number_len)).to_be_bytes();
+        buf[number_at..number_at + 4].copy_from_slice(&digits[..4]);
+        let space = header.space();
+        let limit = end_limit(space, number_at, buf.len()) - TAG_LEN;
+        let draft = Draft {
+            space,
+            number,
+            start,
+            number_at,
+            payload_at,
+            end: payload_at,
+            ack_eliciting: false,
+            in_flight: false,
+            probing: true,
+            records: records.len()..records.len(),
+        };
+        Some(Self { buf, records, draft, limit, allowance, carries: false, refused: false })
+    }
+
     /// Writes a frame and remembers it.
     ///
     /// # Errors
@@ -270,23 +304,31 @@ impl PacketWriter<'_, '_> {
     #[inline]
     pub fn write<F: Outgoing>(&mut self, frame: &F) -> Result<(), Full> {
         if !self.permits::<F>() || frame.encoded_len() > self.room() {
-            return Err(Full);
+            return Err(self.refuse());
         }
-        self.put(frame);
+        let mut out = Writer::new(&mut self.buf[self.draft.end..]);
+        frame.encode(&mut out);
+        self.draft.end += out.written();
         self.draft.ack_eliciting |= F::ACK_ELICITING;
         self.draft.probing &= F::PROBING;
         self.carries |= frame.carries();
         if let Some(record) = frame.record() {
-            self.datagram.records.push(record);
+            self.records.push(record);
         }
         Ok(())
     }
 
+    /// Something has to wait for another packet: for owners that see so by [`PacketWriter::room`].
     #[inline]
-    fn put<F: Encode>(&mut self, frame: &F) {
-        let mut out = Writer::new(&mut self.datagram.buf[self.draft.end..]);
-        frame.encode(&mut out);
-        self.draft.end += out.written();
+    pub fn refuse(&mut self) -> Full {
+        self.refused = true;
+        Full
+    }
+
+    /// Whether something has to wait for another packet.
+    #[inline]
+    pub fn has_refused(&self) -> bool {
+        self.refused
     }
 
     /// Whether a frame of this type may stand in this packet now, room apart.
@@ -302,7 +344,7 @@ impl PacketWriter<'_, '_> {
     /// Bytes of frames that still fit: for owners of STREAM and CRYPTO data, who cut it to measure.
     #[inline]
     pub fn room(&self) -> usize {
-        (self.limit - TAG_LEN).saturating_sub(self.draft.end)
+        self.limit.saturating_sub(self.draft.end)
     }
 
     /// Whether anything worth sending was written.
@@ -320,23 +362,22 @@ impl PacketWriter<'_, '_> {
         self.draft.space
     }
 
-    /// Completes the packet if it carries anything; otherwise nothing happened. Returns whether it does.
-    pub fn finish(mut self) -> bool {
+    /// Completes the packet; `None` if it carries nothing, and then nothing happened.
+    #[inline]
+    pub fn finish(mut self) -> Option<Draft> {
         if !self.carries {
-            self.datagram.records.truncate(self.draft.records.start);
-            return false;
+            self.records.truncate(self.draft.records.start);
+            return None;
         }
         // Packet number and payload together have at least four bytes (RFC 9001, Section 5.4.2).
         let least = self.draft.number_at + 4;
         if self.draft.end < least {
-            self.datagram.buf[self.draft.end..least].fill(0);
+            self.buf[self.draft.end..least].fill(0);
             self.draft.end = least;
         }
         self.draft.in_flight = self.draft.ack_eliciting;
-        self.draft.records.end = self.datagram.records.len();
-        self.datagram.at = self.draft.end + TAG_LEN;
-        self.datagram.drafts.push(self.draft);
-        true
+        self.draft.records.end = self.records.len();
+        Some(self.draft)
     }
 }
 
@@ -365,7 +406,8 @@ mod tests {
         let mut datagram = DatagramWriter::new(&mut buf, &mut records);
         let mut packet = datagram.begin(&short(), 0x1234, Some(0x1200), Allowance::Full).expect("room");
         assert_eq!(packet.write(&HandshakeDone), Ok(()));
-        assert!(packet.finish());
+        let draft = packet.finish();
+        assert!(datagram.keep(draft));
         let len = datagram.seal(|draft, packet| {
             assert_eq!((draft.start, draft.number_at, draft.payload_at, draft.end), (0, 9, 10, 13));
             assert_eq!(packet[..13], [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 0x34, 0x1e, 0, 0]);
@@ -379,7 +421,8 @@ mod tests {
         let mut datagram = DatagramWriter::new(&mut buf, &mut records);
         let mut packet = datagram.begin(&short(), 0, None, Allowance::Full).expect("room");
         assert_eq!(packet.write(&Padding(3)), Ok(()));
-        assert!(!packet.finish());
+        let draft = packet.finish();
+        assert!(!datagram.keep(draft));
         assert!(datagram.is_empty() && records.is_empty());
     }
 
@@ -413,7 +456,8 @@ mod tests {
         for header in [handshake(), short()] {
             let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room");
             assert_eq!(packet.write(&Ping), Ok(()));
-            assert!(packet.finish());
+            let draft = packet.finish();
+            assert!(datagram.keep(draft));
         }
         let first = datagram.drafts()[0].clone();
         datagram.pad_to(1200);
@@ -430,7 +474,8 @@ mod tests {
         let mut packet = datagram.begin(&handshake(), 0, None, Allowance::Full).expect("room");
         assert_eq!(packet.room(), 0x3fff - 1 - TAG_LEN);
         assert_eq!(packet.write(&Ping), Ok(()));
-        assert!(packet.finish());
+        let draft = packet.finish();
+        assert!(datagram.keep(draft));
         datagram.pad_to(30_000);
         let number_at = datagram.drafts()[0].number_at;
         let len = datagram.seal(|_, packet| assert_eq!(packet[number_at - 2..number_at], [0x7f, 0xff]));

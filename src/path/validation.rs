@@ -122,7 +122,7 @@ impl Validation {
     }
 
     /// Writes the answers owed, then the challenge wanted; what does not fit waits.
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         self.owed.retain(|data| packet.write(&PathResponse { data: *data }).is_err());
         if let Some(data) = self.wanted {
             // It is taken for sent when the datagram is complete: only then its size is known.
@@ -191,7 +191,8 @@ mod tests {
         let header = Header::Short { dcid: ConnectionId::EMPTY };
         let mut packet = datagram.begin(&header, 0, None, Allowance::Seek).expect("1200 bytes hold a packet");
         validation.write(&mut packet);
-        packet.finish();
+        let draft = packet.finish();
+        datagram.keep(draft);
         records
     }
 

@@ -92,10 +92,9 @@ impl Received {
         ecn: Ecn,
     ) {
         let expected = self.expected();
-        if self.is_duplicate(number) {
+        if number < self.floor || !self.numbers.insert_one(number) {
             return;
         }
-        self.numbers.insert_one(number);
         if self.numbers.len() > MAX_RANGES
             && let Some(oldest) = self.numbers.pop_first()
         {
@@ -142,7 +141,7 @@ impl Received {
     ///
     /// `exponent` is the one our transport parameters name (Section 18.2). Ranges that do not fit are left
     /// out, oldest first.
-    pub fn write(&mut self, now: Instant, packet: &mut PacketWriter<'_, '_>, exponent: u8) {
+    pub fn write(&mut self, now: Instant, packet: &mut PacketWriter<'_>, exponent: u8) {
         if self.unreported == 0 {
             return;
         }
@@ -237,7 +236,8 @@ mod tests {
         if ping {
             packet.write(&Ping).expect("room for a PING");
         }
-        let goes = packet.finish();
+        let draft = packet.finish();
+        let goes = datagram.keep(draft);
         if goes && acks {
             assert_eq!(records, [Record::Ack { largest: received.largest().expect("an ACK has a largest") }]);
             received.on_ack_sent();

@@ -9,12 +9,12 @@ use crate::packet::{Full, PacketWriter};
 impl Streams {
     /// Writes what is due of MAX_DATA, MAX_STREAM_DATA, MAX_STREAMS, the *_BLOCKED frames, RESET_STREAM and
     /// STOP_SENDING; all of it is generated from state, so none of it is ever queued.
-    pub fn write_control(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write_control(&mut self, packet: &mut PacketWriter<'_>) {
         // What is refused stays due for the next packet.
         self.write_limits(packet).and_then(|()| self.write_halves(packet)).ok();
     }
 
-    fn write_limits(&mut self, packet: &mut PacketWriter<'_, '_>) -> Result<(), Full> {
+    fn write_limits(&mut self, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         if let Some(limit) = self.shared.window.due() {
             packet.write(&frame::MaxData { limit })?;
             self.shared.window.said(limit);
@@ -39,7 +39,7 @@ impl Streams {
         Ok(())
     }
 
-    fn write_halves(&mut self, packet: &mut PacketWriter<'_, '_>) -> Result<(), Full> {
+    fn write_halves(&mut self, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         while let Some(slot) = self.control.front().copied() {
             if let Some(stream) = self.slots.get_mut(slot as usize) {
                 if let Some(send) = &mut stream.send {
@@ -57,7 +57,7 @@ impl Streams {
 
     /// Writes STREAM data: the highest priority first, equals in turns of a packet.
     #[inline]
-    pub fn write(&mut self, packet: &mut PacketWriter<'_, '_>) {
+    pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if !packet.permits::<frame::Stream<'_>>() {
             return;
         }

@@ -232,7 +232,7 @@ impl RecvHalf {
     }
 
     /// Writes STOP_SENDING and MAX_STREAM_DATA if they are due.
-    pub fn write_control(&mut self, id: StreamId, packet: &mut PacketWriter<'_, '_>) -> Result<(), Full> {
+    pub fn write_control(&mut self, id: StreamId, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         if let Phase::Stopped { code, is_said: is_said @ false } = &mut self.phase {
             packet.write(&frame::StopSending { id, code: code.into_inner() })?;
             *is_said = true;

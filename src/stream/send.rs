@@ -89,7 +89,7 @@ impl SendHalf {
 
     /// Writes data while there is room; [`Full`] if there is more than that.
     #[inline]
-    pub fn write(&mut self, id: StreamId, packet: &mut PacketWriter<'_, '_>) -> Result<(), Full> {
+    pub fn write(&mut self, id: StreamId, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         while let Some((offset, data)) = self.buffer.peek() {
             let room = packet.room().saturating_sub(frame::Stream::overhead(id, offset)).min(MAX_DATA);
             if room < data.len().min(MIN_DATA) {
@@ -119,7 +119,7 @@ impl SendHalf {
     }
 
     /// Writes RESET_STREAM and STREAM_DATA_BLOCKED if they are due.
-    pub fn write_control(&mut self, id: StreamId, packet: &mut PacketWriter<'_, '_>) -> Result<(), Full> {
+    pub fn write_control(&mut self, id: StreamId, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         if let Phase::Reset { code, final_size, is_said: is_said @ false, .. } = &mut self.phase {
             packet.write(&frame::ResetStream { id, code: code.into_inner(), final_size: *final_size })?;
             *is_said = true;

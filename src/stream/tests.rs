@@ -60,7 +60,8 @@ fn send(streams: &mut Streams, size: usize) -> Option<Sent> {
     let mut packet = datagram.begin(&header, 0, None, Allowance::Full)?;
     streams.write_control(&mut packet);
     streams.write(&mut packet);
-    if !packet.finish() {
+    let draft = packet.finish();
+    if !datagram.keep(draft) {
         return None;
     }
     let payload = datagram.drafts().first().map(|draft| draft.payload_at..draft.end)?;

@@ -44,7 +44,8 @@ fn sealed(ring: &mut KeyRing, number: PacketNumber) -> Vec<u8> {
         datagram.begin(&Header::Short { dcid }, number, None, Allowance::Full).expect("there is room");
     packet.write(&Ping).expect("there is room");
     packet.write(&Padding(3)).expect("there is room");
-    assert!(packet.finish());
+    let draft = packet.finish();
+    assert!(datagram.keep(draft));
     let len = datagram.seal(|draft, packet| ring.seal(draft, packet).expect("the key is fresh"));
     buf[..len].to_vec()
 }

@@ -123,7 +123,8 @@ fn carry(from: &mut KeyRing, to: &mut KeyRing, header: &Header<'_>, number: u64)
     let mut datagram = DatagramWriter::new(&mut buf, &mut records);
     let mut packet = datagram.begin(header, number, None, Allowance::Full).expect("there is room");
     packet.write(&Ping).expect("there is room");
-    assert!(packet.finish());
+    let draft = packet.finish();
+    assert!(datagram.keep(draft));
     let number_at = datagram.drafts()[0].number_at;
     let len = datagram.seal(|draft, packet| from.seal(draft, packet).expect("the key is fresh"));
     let opened = to.open(&mut buf[..len], number_at, number, Instant::ZERO, || Duration::from_millis(100));

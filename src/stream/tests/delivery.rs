@@ -203,6 +203,6 @@ fn a_packet_that_may_carry_nothing_changes_nothing() {
     let mut packet = datagram.begin(&header, 0, None, Allowance::AckOnly).expect("room");
     client.write_control(&mut packet);
     client.write(&mut packet);
-    assert!(!packet.finish() && client.has_data_to_send());
+    assert!(packet.finish().is_none() && client.has_data_to_send());
     assert_eq!(said(&mut client), ["STREAM"]);
 }
