@@ -34,14 +34,31 @@ impl VarInt {
 }
 
 /// Length of the shortest encoding of `value`, in bytes; eight for a number too large to be written.
+#[inline]
 pub(crate) const fn size(value: u64) -> usize {
-    match value {
-        0..=0x3f => 1,
-        0x40..=0x3fff => 2,
-        0x4000..=0x3fff_ffff => 4,
-        _ => 8,
-    }
+    1 << log_size(value)
 }
+
+/// The two bits that name the length of the shortest encoding of `value`: 0 to 3 for one to eight bytes.
+#[inline]
+pub(crate) const fn log_size(value: u64) -> u8 {
+    LOG_SIZES[value.leading_zeros() as usize]
+}
+
+/// By leading zeros, so that no branch depends on the value.
+const LOG_SIZES: [u8; 65] = {
+    let mut sizes = [3; 65];
+    let mut zeros = 64 - 30;
+    while zeros < sizes.len() {
+        sizes[zeros] = match 64 - zeros {
+            0..=6 => 0,
+            7..=14 => 1,
+            _ => 2,
+        };
+        zeros += 1;
+    }
+    sizes
+};
 
 /// A number of 2^62 or more, which QUIC cannot write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::fates::Fates;
 use super::rtt::RttView;
-use super::sent::{Sent, SentPackets, State};
+use super::sent::{Entry, Sent, SentPackets, State};
 use crate::error::TransportError;
 use crate::frame::{Ack, Record};
 use crate::id::{PacketNumber, PathId};
@@ -44,6 +44,38 @@ struct Evidence {
     judged: u64,
     /// Whether `newest` changed since the last judgement.
     grown: bool,
+}
+
+/// Packets of one path, in flight and next to each other, that an ACK was the first to acknowledge.
+#[derive(Debug)]
+struct Arrived {
+    path: PathId,
+    bytes: u64,
+    /// The newest one's position.
+    newest: u64,
+    /// When that was sent.
+    time: Instant,
+}
+
+impl Arrived {
+    #[inline]
+    fn begin(entry: &Entry, position: u64) -> Self {
+        Self { path: entry.path, bytes: entry.len.into(), newest: position, time: entry.time }
+    }
+
+    #[inline]
+    fn extend(&mut self, entry: &Entry, position: u64) {
+        self.bytes += u64::from(entry.len);
+        (self.newest, self.time) = (position, entry.time);
+    }
+
+    /// Enters them in the path's sums, and as evidence.
+    fn enter(self, evidence: &mut SmallVec<[Evidence; 1]>, fates: &mut Fates) {
+        let fate = fates.path(self.path);
+        fate.acked_bytes += self.bytes;
+        fate.newest_acked_sent = fate.newest_acked_sent.max(Some(self.time));
+        testify(evidence, self.path, self.newest);
+    }
 }
 
 /// The newest packet that an ACK was the first to acknowledge.
@@ -165,6 +197,7 @@ impl Ledger {
         let mut skipped = self.skipped.iter().rev().peekable();
         let mut newest = None;
         let mut any_eliciting = false;
+        let mut arrived: Option<Arrived> = None;
         for range in ack.ranges() {
             while skipped.next_if(|skip| skip.start > *range.end()).is_some() {}
             if skipped.peek().is_some_and(|skip| skip.end > *range.start()) {
@@ -185,12 +218,20 @@ impl Ledger {
                 newest = newest.max(Some(position));
                 if entry.in_flight {
                     self.awaited -= u32::from(entry.ack_eliciting);
-                    let fate = fates.path(entry.path);
-                    fate.acked_bytes += u64::from(entry.len);
-                    fate.newest_acked_sent = fate.newest_acked_sent.max(Some(entry.time));
-                    testify(&mut self.evidence, entry.path, position);
+                    // A run of packets of one path is entered at once.
+                    match &mut arrived {
+                        Some(run) if run.path == entry.path => run.extend(entry, position),
+                        _ => {
+                            let begun = Arrived::begin(entry, position);
+                            arrived
+                                .replace(begun)
+                                .into_iter()
+                                .for_each(|run| run.enter(&mut self.evidence, fates));
+                        }
+                    }
                 }
             }
+            arrived.take().into_iter().for_each(|run| run.enter(&mut self.evidence, fates));
         }
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
         let Some(position) = newest else { return Ok(None) };

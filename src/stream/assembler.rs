@@ -131,15 +131,19 @@ impl Assembler {
         while !data.is_empty() {
             let at = place(offset);
             let (now, later) = data.split_at(data.len().min(MEDIUM - at));
-            let block = self.block(blocks, offset / SPAN, at + now.len());
-            block[at..at + now.len()].copy_from_slice(now);
+            let (index, end) = (offset / SPAN, at + now.len());
+            match self.slabs.back_mut() {
+                Some(slab) if slab.index == index && slab.block.len() >= end => {
+                    slab.block[at..end].copy_from_slice(now);
+                }
+                Some(_) | None => self.block(blocks, index, end)[at..end].copy_from_slice(now),
+            }
             offset += now.len() as u64;
             data = later;
         }
     }
 
     /// The block number `index`, with room for at least `len` bytes.
-    #[inline]
     fn block(&mut self, blocks: &mut Blocks, index: u64, len: usize) -> &mut Block {
         let last = self.slabs.len().wrapping_sub(1);
         let at = match self.slabs.back() {

@@ -40,7 +40,9 @@ impl Ready {
     /// The stream whose turn it was waits for the others of its priority.
     #[inline]
     pub fn rotate(&mut self) {
-        if let Some(level) = self.levels.iter_mut().find(|level| !level.slots.is_empty()) {
+        if let Some(level) = self.levels.iter_mut().find(|level| !level.slots.is_empty())
+            && level.slots.len() > 1
+        {
             level.slots.rotate_left(1);
         }
     }
