@@ -414,7 +414,7 @@ impl Connection {
         };
         self.fail(now, refused);
         match self.poll_transmit(now, out) {
-            Polled::Transmit(transmit) => Some(transmit),
+            Polled::Transmit(transmit) | Polled::Last(transmit) | Polled::Burst(transmit) => Some(transmit),
             Polled::TooSmall | Polled::Nothing => None,
         }
     }

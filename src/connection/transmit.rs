@@ -16,8 +16,12 @@ use crate::time::Instant;
 /// What a connection answers when it is asked for datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polled {
-    /// The buffer holds datagrams.
+    /// The buffer holds datagrams; there may be more.
     Transmit(Transmit),
+    /// The buffer holds datagrams, and nothing is left to send now or to tell.
+    Last(Transmit),
+    /// The buffer holds as many as may go at once: others speak first now.
+    Burst(Transmit),
     /// The buffer is too small for one datagram.
     TooSmall,
     /// There is nothing to send now.
@@ -29,8 +33,17 @@ pub(crate) enum Polled {
 struct Filled {
     /// Its length in bytes; 0 if nothing came out.
     len: usize,
-    /// Whether nothing waits behind it but STREAM data.
-    leaves_data_alone: bool,
+    /// What waits behind it.
+    left: Left,
+}
+
+/// What had to wait for another datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// STREAM data alone.
+    Data,
+    Anything,
 }
 
 /// What packets that left together add up to, for those who are told of all of them at once.
@@ -58,56 +71,69 @@ impl Connection {
             self.fail(now, fault);
         }
         if let Some(flight) = self.urgent_flight(now)
-            && let Some(transmit) = self.fly(now, &flight, out)
+            && let Some(polled) = self.fly(now, &flight, out)
         {
-            return Polled::Transmit(transmit);
+            return polled;
         }
         if !self.phase.is_open() {
             return Polled::Nothing;
         }
         for flight in self.normal_flights(now).into_iter().flatten() {
-            if let Some(transmit) = self.fly(now, &flight, out) {
-                return Polled::Transmit(transmit);
+            if let Some(polled) = self.fly(now, &flight, out) {
+                return polled;
             }
         }
         Polled::Nothing
     }
 
     /// Carries a flight out; `None` if nothing came of it.
-    fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Transmit> {
+    fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Polled> {
         let first = self.fill(now, flight, &mut out[..flight.max_len]);
         self.on_flown(now, flight, first.len);
         let size = NonZeroUsize::new(first.len)?;
         let path = self.paths.get(flight.path).map(|path| path.tuple)?;
-        let mut len = first.len;
-        if flight.purpose == Purpose::Normal && first.len == flight.max_len {
-            len += self.fill_rest(now, flight, first, &mut out[first.len..]);
+        let Filled { mut len, mut left } = first;
+        if flight.purpose == Purpose::Normal && len == flight.max_len {
+            let rest = self.fill_rest(now, flight, first, &mut out[first.len..]);
+            len += rest.len;
+            left = rest.left;
         }
         let datagrams = len.div_ceil(size.get());
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += len as u64;
         let segment = if datagrams > 1 { NonZeroU16::try_from(size).ok() } else { None };
-        Some(Transmit { path, ecn: Ecn::NotEct, len, segment })
+        let transmit = Transmit { path, ecn: Ecn::NotEct, len, segment };
+        if left == Left::Nothing && flight.path == self.paths.home().id && self.is_silent(now) {
+            self.paths.home_mut().window.set_app_limited(true);
+            return Some(Polled::Last(transmit));
+        }
+        let is_burst = datagrams == self.config.burst || len + size.get() > out.len();
+        Some(if is_burst { Polled::Burst(transmit) } else { Polled::Transmit(transmit) })
     }
 
-    /// Fills the rest of a burst behind its first datagram: others of the same size, the last perhaps shorter. Returns
-    /// their bytes.
-    fn fill_rest(&mut self, now: Instant, flight: &Flight, first: Filled, out: &mut [u8]) -> usize {
+    /// Fills the rest of a burst behind its first datagram: others of the same size, the last perhaps shorter.
+    fn fill_rest(&mut self, now: Instant, flight: &Flight, first: Filled, out: &mut [u8]) -> Filled {
         let permitted = usize::try_from(flight.burst / first.len as u64).unwrap_or(usize::MAX);
         let most = self.config.burst.min(permitted).saturating_sub(1);
         let mut segments = out.chunks_exact_mut(first.len).take(most);
         let (mut len, mut last) = (0, first);
         while last.len == first.len
-            && !last.leaves_data_alone
+            && last.left == Left::Anything
             && let Some(segment) = segments.next()
         {
             last = self.fill(now, flight, segment);
             len += last.len;
         }
-        if last.len == first.len {
-            len += self.fill_with_data(now, flight, segments);
+        if last.len == first.len && last.left == Left::Data {
+            last = self.fill_with_data(now, flight, segments);
+            len += last.len;
         }
-        len
+        Filled { len, left: last.left }
+    }
+
+    /// Whether a flight that left nothing gave nobody else cause to speak.
+    fn is_silent(&self, now: Instant) -> bool {
+        self.events.is_empty() && self.phase.is_established() && self.urgent_flight(now).is_none()
     }
 
     /// A flight is over, and its first datagram had this length: who waited for it is told.
@@ -140,7 +166,7 @@ impl Connection {
         let mut records = std::mem::take(&mut self.scratch.records);
         records.clear();
         let mut datagram = DatagramWriter::new(buf, &mut records);
-        let mut leaves_data_alone = false;
+        let mut left = Left::Anything;
         for space in SpaceId::ALL {
             if !self.may_send_in(space, flight) {
                 continue;
@@ -151,11 +177,12 @@ impl Connection {
             let header = self.header(space, flight.path);
             let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
             let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
-            leaves_data_alone = self.compose(now, flight, space, &mut packet);
+            left = self.compose(now, flight, space, &mut packet);
             let draft = packet.finish();
             datagram.keep(draft);
         }
-        let mut filled = Filled { len: 0, leaves_data_alone: leaves_data_alone && self.spaces.is_settled() };
+        let mut filled =
+            Filled { len: 0, left: if self.spaces.is_settled() { left } else { Left::Anything } };
         if !datagram.is_empty() {
             let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
             datagram.pad_to(min_len);
@@ -172,7 +199,7 @@ impl Connection {
         filled
     }
 
-    /// Fills datagrams with STREAM data, all else being said, until one stays short. Returns their bytes.
+    /// Fills datagrams with STREAM data, all else being said, until one stays short. Returns the bytes of all.
     ///
     /// What is the same for all of them is done once.
     fn fill_with_data<'b>(
@@ -180,11 +207,12 @@ impl Connection {
         now: Instant,
         flight: &Flight,
         segments: impl Iterator<Item = &'b mut [u8]>,
-    ) -> usize {
+    ) -> Filled {
         let mut records = std::mem::take(&mut self.scratch.records);
         let header = Header::Short { dcid: self.dcid_on(flight.path) };
         let acked = self.recovery.largest_acked(SpaceId::Data);
         let mut tally = Tally::default();
+        let mut left = Left::Data;
         for segment in segments {
             self.skip_a_number();
             records.clear();
@@ -193,6 +221,7 @@ impl Connection {
                 PacketWriter::begin(segment, 0, &mut records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
             self.streams.write(&mut packet);
+            left = if packet.has_refused() { Left::Data } else { Left::Nothing };
             let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
                 break;
             };
@@ -207,7 +236,7 @@ impl Connection {
         if tally.packets > 0 {
             self.book(now, flight, &tally);
         }
-        tally.bytes
+        Filled { len: tally.bytes, left }
     }
 
     /// Whether a packet of this space may be tried in this flight.
@@ -264,14 +293,14 @@ impl Connection {
         }
     }
 
-    /// Asks every owner, in order of priority. Returns whether nothing is left to be said but STREAM data.
-    fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_>) -> bool {
-        let Some(space) = self.spaces.get_mut(id) else { return false };
+    /// Asks every owner, in order of priority.
+    fn compose(&mut self, now: Instant, flight: &Flight, id: SpaceId, packet: &mut PacketWriter<'_>) -> Left {
+        let Some(space) = self.spaces.get_mut(id) else { return Left::Anything };
         if let (Purpose::Close, Phase::Closing(closing)) = (flight.purpose, &self.phase) {
             // The peer learns what arrived before the end, if there is room for it.
             closing.farewell.write(packet);
             space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
-            return false;
+            return Left::Anything;
         }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data
@@ -281,18 +310,22 @@ impl Connection {
         }
         space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         space.crypto.write(packet);
-        let mut leaves_data_alone = false;
+        let mut others_wait = packet.has_refused();
         if id == SpaceId::Data {
             self.control.write(packet);
             self.local_ids.write(packet);
             self.remote_ids.write(packet);
             self.steering.write(packet);
             self.streams.write_control(packet);
-            leaves_data_alone = !packet.has_refused();
+            others_wait = packet.has_refused();
             self.streams.write(packet);
         }
         self.complete(flight, id, packet);
-        leaves_data_alone
+        match packet.has_refused() {
+            _ if others_wait => Left::Anything,
+            true => Left::Data,
+            false => Left::Nothing,
+        }
     }
 
     /// Some flights must ask for an answer, whatever came out.

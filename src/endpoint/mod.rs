@@ -286,11 +286,7 @@ impl Endpoint {
                     wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
                 };
             };
-            let output = self.poll_connection(now, handle, out);
-            if !matches!(output, Some(Output::Event(_))) {
-                self.relocating.one_has_spoken();
-            }
-            if let Some(output) = output {
+            if let Some(output) = self.poll_connection(now, handle, out) {
                 return output;
             }
         }
@@ -300,14 +296,16 @@ impl Endpoint {
         let answer = self.answers.pop_front()?;
         let len = answer.bytes.len();
         out.get_mut(..len)?.copy_from_slice(&answer.bytes);
-        self.count_sent(1, len);
-        Some(Transmit { path: answer.path, ecn: Ecn::NotEct, len, segment: None })
+        let transmit = Transmit { path: answer.path, ecn: Ecn::NotEct, len, segment: None };
+        self.count_sent(&transmit);
+        Some(transmit)
     }
 
     fn poll_connection(&mut self, now: Instant, handle: ConnectionHandle, out: &mut [u8]) -> Option<Output> {
         self.spend_notes(handle);
         let Some(slot) = self.slot_mut(handle) else {
             self.agenda.rest(None);
+            self.relocating.one_has_spoken();
             return None;
         };
         let connection = &mut slot.connection;
@@ -317,27 +315,39 @@ impl Endpoint {
         }
         match connection.poll_transmit(now, out) {
             Polled::Transmit(transmit) => {
-                let segment = transmit.segment.map_or(transmit.len, |segment| segment.get().into());
-                self.count_sent(transmit.len.div_ceil(segment.max(1)), transmit.len);
+                // It stays in front: what it has left is little, and its memory is at hand.
+                self.count_sent(&transmit);
+                return Some(Output::Transmit(transmit));
+            }
+            Polled::TooSmall => return Some(Output::TooSmall),
+            Polled::Last(transmit) => {
+                let wake = connection.wake(now);
+                self.agenda.rest(wake);
+                self.relocating.one_has_spoken();
+                self.count_sent(&transmit);
+                self.spend_notes(handle);
+                return Some(Output::Transmit(transmit));
+            }
+            Polled::Burst(transmit) => {
                 self.agenda.rotate();
-                Some(Output::Transmit(transmit))
+                self.relocating.one_has_spoken();
+                self.count_sent(&transmit);
+                return Some(Output::Transmit(transmit));
             }
-            Polled::TooSmall => Some(Output::TooSmall),
-            Polled::Nothing if connection.is_drained() => {
-                self.bury(handle);
-                None
-            }
+            Polled::Nothing if connection.is_drained() => self.bury(handle),
             Polled::Nothing => {
                 let wake = connection.wake(now);
                 self.agenda.rest(wake);
-                None
             }
         }
+        self.relocating.one_has_spoken();
+        None
     }
 
-    fn count_sent(&mut self, datagrams: usize, bytes: usize) {
-        self.stats.datagrams_sent += datagrams as u64;
-        self.stats.bytes_sent += bytes as u64;
+    fn count_sent(&mut self, transmit: &Transmit) {
+        let segment = transmit.segment.map_or(transmit.len, |segment| segment.get().into());
+        self.stats.datagrams_sent += transmit.len.div_ceil(segment.max(1)) as u64;
+        self.stats.bytes_sent += transmit.len as u64;
     }
 
     /// A connection is over: its names go, then itself.

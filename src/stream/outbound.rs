@@ -59,6 +59,9 @@ impl Streams {
     #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if !packet.permits::<frame::Stream<'_>>() {
+            if !self.ready.is_empty() {
+                packet.refuse();
+            }
             return;
         }
         while let Some(slot) = self.ready.front() {

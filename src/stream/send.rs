@@ -93,7 +93,7 @@ impl SendHalf {
         while let Some((offset, data)) = self.buffer.peek() {
             let room = packet.room().saturating_sub(frame::Stream::overhead(id, offset)).min(MAX_DATA);
             if room < data.len().min(MIN_DATA) {
-                return Err(Full);
+                return Err(packet.refuse());
             }
             let data = &data[..data.len().min(room)];
             let len = data.len();
