@@ -454,6 +454,7 @@ impl Client {
             Some(address) => {
                 self.contested = None;
                 self.seek.go_back(now, address);
+                self.notice.go_back(address);
                 actions.push(Action::GoBack);
                 actions.push(Action::Emit(MigrationEvent::Returned { address }));
             }

@@ -347,6 +347,19 @@ fn a_path_proved_by_a_small_challenge_is_proved_again_in_full_size_or_given_up()
 }
 
 #[test]
+fn an_announced_move_to_where_the_client_goes_back_to_is_not_sought_any_more() {
+    let mut table = client(&[Explicit], SeekPolicy::Proactive);
+    table.move_to(0, 1, 2).unwrap();
+    table.step(0, ClientInput::AckSent);
+    table.prove(20, 2, 10, false);
+    table.move_to(30, 2, 1).unwrap();
+    table.step(120, ClientInput::Due);
+    table.step(220, ClientInput::Due);
+    assert_eq!(table.step(320, ClientInput::Due)[..], [Action::GoBack, returned(1)]);
+    assert_eq!(table.step(330, ClientInput::AckSent)[..], []);
+}
+
+#[test]
 fn without_a_former_home_a_path_that_carries_no_full_size_fails() {
     let mut table = client(&[Explicit], SeekPolicy::Reactive);
     table.move_to(0, 1, 2).unwrap();

@@ -179,6 +179,13 @@ impl Notice {
         self.rest();
     }
 
+    /// Home is again where it was before the last migration: who announced a move there is there.
+    pub fn go_back(&mut self, home: SocketAddr) {
+        if matches!(&self.said, Said::Explicit { announced, .. } if announced.address == home) {
+            self.said = Said::Nothing;
+        }
+    }
+
     // ---- frames -------------------------------------------------------------------------------------
 
     /// Whether any of these strategies was agreed on.
