@@ -67,17 +67,19 @@ pub struct Stats {
     pub migrations: u64,
     /// Key updates followed.
     pub key_updates: u64,
-    dropped: [u64; DropReason::COUNT],
+    /// There once something was dropped.
+    dropped: Option<Box<[u64; DropReason::COUNT]>>,
 }
 
 impl Stats {
     /// How many packets or datagrams were discarded for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped[reason as usize]
+        self.dropped.as_ref().map_or(0, |dropped| dropped[reason as usize])
     }
 
+    #[cold]
     pub(crate) fn drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
+        self.dropped.get_or_insert_default()[reason as usize] += 1;
     }
 }
 

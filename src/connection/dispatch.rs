@@ -80,18 +80,19 @@ impl Connection {
             }
             SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
         };
-        let mut fates = std::mem::take(&mut self.scratch.fates);
+        let mut scratch = self.take_scratch();
+        let fates = &mut scratch.fates;
         fates.clear();
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-        let outcome = self.recovery.on_ack(now, space, ack, view, &mut fates);
+        let outcome = self.recovery.on_ack(now, space, ack, view, fates);
         let news = fates.newly_acked_largest.is_some();
         seen.useful |= news;
         // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
         // that moved while it was frozen would give its client the freeze for a round trip.
         fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == seen.path);
         if outcome.is_ok() {
-            self.deliver(now, space, delay, &mut fates);
+            self.deliver(now, space, delay, fates);
         }
         if space == SpaceId::Data && news && outcome.is_ok() {
             self.on_acked_ranges(now, ack, seen.number);
@@ -101,7 +102,7 @@ impl Connection {
                 self.on_confirmed(now);
             }
         }
-        self.scratch.fates = fates;
+        self.scratch = Some(scratch);
         outcome
     }
 

@@ -178,7 +178,7 @@ impl Connection {
 
     /// TLS is complete: the peer's parameters are authentic now.
     fn on_complete(&mut self, now: Instant) -> Result<(), TransportError> {
-        self.summary = self.tls.as_ref().map(|tls| tls.summary());
+        self.summary = self.tls.as_ref().map(|tls| Box::new(tls.summary()));
         let confirmed = match &self.role {
             Role::Client { .. } => {
                 self.take_server_params()?;
@@ -225,7 +225,6 @@ impl Connection {
         self.discard_space(now, SpaceId::Initial);
         self.discard_space(now, SpaceId::Handshake);
         self.recovery.release();
-        self.scratch.fates.release();
         if let Role::Server { first_dcid, .. } = &self.role {
             self.notes.push_back(Note::Retired(*first_dcid));
             self.tls = None;
@@ -237,11 +236,12 @@ impl Connection {
         if !self.spaces.discard(id) {
             return;
         }
-        let mut fates = std::mem::take(&mut self.scratch.fates);
+        let mut scratch = self.take_scratch();
+        let fates = &mut scratch.fates;
         fates.clear();
-        self.recovery.discard_space(id, &mut fates);
-        self.settle_windows(now, &fates);
-        self.scratch.fates = fates;
+        self.recovery.discard_space(id, fates);
+        self.settle_windows(now, fates);
+        self.scratch = Some(scratch);
     }
 }
 

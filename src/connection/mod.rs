@@ -105,40 +105,44 @@ pub(crate) enum Note {
     TokenGone(ResetToken),
 }
 
-/// Buffers that are reused from packet to packet.
+/// Buffers that are reused from packet to packet: an endpoint lends the same to each of its connections, so that they
+/// are at hand and a connection that rests holds none.
 #[derive(Debug, Default)]
-struct Scratch {
+pub(crate) struct Scratch {
     records: Vec<Record>,
     fates: Fates,
 }
 
 /// A QUIC connection, client or server. Owned by an [`Endpoint`](crate::Endpoint) and reached through its handle.
+// The order is kept, since an endpoint of many connections fetches each from far memory at every visit: first what every
+// visit touches, then what every packet does, and last what the handshake and rare events need.
+#[repr(C)]
 pub struct Connection {
-    config: Arc<TransportConfig>,
-    role: Role,
     phase: Phase,
-    peer: Peer,
-    tls: Option<Handshake>,
-    summary: Option<HandshakeSummary>,
-    spaces: Spaces,
-    recovery: Recovery,
-    paths: Paths,
-    local_ids: LocalIds,
-    remote_ids: RemoteIds,
-    streams: Streams,
     control: Control,
-    steering: Steering,
-    idle: Idle,
-    early: Early,
-    lures: Lures,
-    glitches: Glitches,
+    config: Arc<TransportConfig>,
+    scratch: Option<Box<Scratch>>,
     events: VecDeque<ConnectionEvent>,
     notes: VecDeque<Note>,
+    steering: Steering,
+    idle: Idle,
+    peer: Peer,
+    role: Role,
+    paths: Paths,
+    streams: Streams,
+    recovery: Recovery,
     stats: Stats,
+    lures: Lures,
+    local_ids: LocalIds,
+    remote_ids: RemoteIds,
+    spaces: Spaces,
+    glitches: Glitches,
+    early: Early,
+    tls: Option<Box<Handshake>>,
+    summary: Option<Box<HandshakeSummary>>,
     rng: Box<dyn Rng>,
     reset_key: ResetKey,
     original_id: ConnectionId,
-    scratch: Scratch,
 }
 
 impl fmt::Debug for Connection {
@@ -272,7 +276,7 @@ impl Connection {
         Self {
             phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
             peer: Peer { ack_delay_exponent: 3, max_ack_delay: Duration::from_millis(25) },
-            tls: Some(tls),
+            tls: Some(Box::new(tls)),
             summary: None,
             spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
             recovery: Recovery::new(),
@@ -292,7 +296,7 @@ impl Connection {
             rng,
             reset_key,
             original_id: scid,
-            scratch: Scratch::default(),
+            scratch: None,
             config,
             role,
         }
@@ -438,7 +442,25 @@ impl Connection {
         first.into_iter().chain(ids).chain(self.remote_ids.tokens().map(Note::TokenGone))
     }
 
+    /// Takes buffers on loan, until [`Connection::give_back`].
+    #[inline]
+    pub(crate) fn lend(&mut self, scratch: Option<Box<Scratch>>) {
+        self.scratch = scratch;
+    }
+
+    /// Gives back what was lent.
+    #[inline]
+    pub(crate) fn give_back(&mut self) -> Option<Box<Scratch>> {
+        self.scratch.take()
+    }
+
     // ---- among ourselves ----------------------------------------------------------------------
+
+    /// The buffers on loan; others if there are none, or they are in use.
+    #[inline]
+    fn take_scratch(&mut self) -> Box<Scratch> {
+        self.scratch.take().unwrap_or_default()
+    }
 
     /// The round trip of the path in use.
     fn rtt(&self) -> RttView {
@@ -463,7 +485,7 @@ impl Connection {
         let is_heard = |path: &Path| client && matches!(path.state, PathState::Unproven { .. });
         let hears = |path: &&Path| path.id == home || is_heard(path);
         let places = self.paths.iter().filter(hears).map(|path| path.id).collect();
-        self.phase = Phase::Closing(Closing::new(farewell, until, places));
+        self.phase = Phase::Closing(Box::new(Closing::new(farewell, until, places)));
         self.events.push_back(ConnectionEvent::Closed(reason));
     }
 

@@ -18,7 +18,7 @@ pub enum Phase {
         confirmed: bool,
     },
     /// We said CONNECTION_CLOSE and repeat it when asked.
-    Closing(Closing),
+    Closing(Box<Closing>),
     /// The peer said it, or lost us: silence until it is over.
     Draining {
         /// When the connection may be forgotten.

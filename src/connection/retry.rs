@@ -70,13 +70,14 @@ impl Connection {
 
     /// What was sent before is void, but its packet numbers stay used (RFC 9000, Section 17.2.5.3).
     fn say_hello_again(&mut self, now: Instant) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
+        let mut scratch = self.take_scratch();
+        let fates = &mut scratch.fates;
         fates.clear();
-        self.recovery.abandon_all(SpaceId::Initial, &mut fates);
+        self.recovery.abandon_all(SpaceId::Initial, fates);
         self.recovery.reset_backoff();
-        self.settle_windows(now, &fates);
-        self.reconsider(now, SpaceId::Initial, &fates);
-        self.scratch.fates = fates;
+        self.settle_windows(now, fates);
+        self.reconsider(now, SpaceId::Initial, fates);
+        self.scratch = Some(scratch);
     }
 }
 

@@ -8,17 +8,18 @@ use crate::crypto::{CryptoStream, KeyRing};
 use crate::id::SpaceId;
 use crate::recovery::Received;
 
-/// One packet number space.
+/// One packet number space; what is asked at every visit before the keys.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Space {
-    /// Keys of both directions.
-    pub keys: KeyRing,
     /// Duplicate filter and acknowledgements.
     pub received: Received,
     /// The handshake at this level.
     pub crypto: CryptoStream,
     /// How many probes are due (RFC 9002, Section 6.2.4).
     pub probes: u8,
+    /// Keys of both directions.
+    pub keys: KeyRing,
 }
 
 impl Space {
@@ -30,12 +31,13 @@ impl Space {
 
 /// The three spaces. The two of the handshake are boxed, since they are gone soon.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Spaces {
     initial: Option<Box<Space>>,
     handshake: Option<Box<Space>>,
-    data: Option<Space>,
     /// Spaces whose keys came and went.
     discarded: [bool; 3],
+    data: Option<Space>,
 }
 
 impl Spaces {

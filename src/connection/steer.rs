@@ -459,12 +459,13 @@ impl Connection {
 
     /// What recovery gives up is sent again, and is no sign of congestion.
     pub(super) fn abandon(&mut self, now: Instant, give_up: impl FnOnce(&mut Recovery, &mut Fates)) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
+        let mut scratch = self.take_scratch();
+        let fates = &mut scratch.fates;
         fates.clear();
-        give_up(&mut self.recovery, &mut fates);
-        self.settle_windows(now, &fates);
-        self.reconsider(now, SpaceId::Data, &fates);
-        self.scratch.fates = fates;
+        give_up(&mut self.recovery, fates);
+        self.settle_windows(now, fates);
+        self.reconsider(now, SpaceId::Data, fates);
+        self.scratch = Some(scratch);
     }
 
     /// A candidate has answered: it is home, everything on it begins afresh, and what was on its way to the old home is

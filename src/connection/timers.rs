@@ -153,25 +153,26 @@ impl Connection {
     }
 
     fn on_recovery_timeout(&mut self, now: Instant) {
-        let mut fates = std::mem::take(&mut self.scratch.fates);
+        let mut scratch = self.take_scratch();
+        let fates = &mut scratch.fates;
         let rules = self.pto_rules();
         loop {
             fates.clear();
             let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
             let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-            match self.recovery.on_timeout(now, &rules, view, &mut fates) {
+            match self.recovery.on_timeout(now, &rules, view, fates) {
                 Some(Timeout::Lost(space)) => {
-                    self.settle_windows(now, &fates);
-                    self.reconsider(now, space, &fates);
+                    self.settle_windows(now, fates);
+                    self.reconsider(now, space, fates);
                 }
                 Some(Timeout::Probe(space)) => {
-                    self.probe(now, space, &mut fates);
+                    self.probe(now, space, fates);
                     break;
                 }
                 None => break,
             }
         }
-        self.scratch.fates = fates;
+        self.scratch = Some(scratch);
     }
 
     /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.

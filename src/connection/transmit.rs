@@ -163,9 +163,10 @@ impl Connection {
 
     /// Composes, seals and books one datagram.
     fn fill(&mut self, now: Instant, flight: &Flight, buf: &mut [u8]) -> Filled {
-        let mut records = std::mem::take(&mut self.scratch.records);
+        let mut scratch = self.take_scratch();
+        let records = &mut scratch.records;
         records.clear();
-        let mut datagram = DatagramWriter::new(buf, &mut records);
+        let mut datagram = DatagramWriter::new(buf, records);
         let mut left = Left::Anything;
         for space in SpaceId::ALL {
             if !self.may_send_in(space, flight) {
@@ -195,7 +196,7 @@ impl Connection {
             });
             self.book_datagram(now, flight, datagram.drafts(), filled.len, datagram.records());
         }
-        self.scratch.records = records;
+        self.scratch = Some(scratch);
         filled
     }
 
@@ -208,7 +209,8 @@ impl Connection {
         flight: &Flight,
         segments: impl Iterator<Item = &'b mut [u8]>,
     ) -> Filled {
-        let mut records = std::mem::take(&mut self.scratch.records);
+        let mut scratch = self.take_scratch();
+        let records = &mut scratch.records;
         let header = Header::Short { dcid: self.dcid_on(flight.path) };
         let acked = self.recovery.largest_acked(SpaceId::Data);
         let mut tally = Tally::default();
@@ -217,8 +219,7 @@ impl Connection {
             self.skip_a_number();
             records.clear();
             let number = self.recovery.next_number(SpaceId::Data);
-            let begun =
-                PacketWriter::begin(segment, 0, &mut records, &header, number, acked, flight.allowance);
+            let begun = PacketWriter::begin(segment, 0, records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
             self.streams.write(&mut packet);
             left = if packet.has_refused() { Left::Data } else { Left::Nothing };
@@ -227,12 +228,12 @@ impl Connection {
             };
             // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
             let _ = space.keys.seal(&draft, &mut segment[..draft.sealed_len()]);
-            self.book_packet(now, flight.path, &draft, &records, &mut tally);
+            self.book_packet(now, flight.path, &draft, records, &mut tally);
             if draft.sealed_len() < segment.len() {
                 break;
             }
         }
-        self.scratch.records = records;
+        self.scratch = Some(scratch);
         if tally.packets > 0 {
             self.book(now, flight, &tally);
         }

@@ -25,12 +25,9 @@ const LONG: u8 = 0x80;
 /// The bit of a short header that names the key phase.
 const KEY_PHASE: u8 = 0x04;
 
-/// Keys of both directions of one packet number space.
+/// Keys of both directions of one packet number space; what is asked of every packet before the long keys.
+#[repr(C)]
 pub struct KeyRing {
-    sending: PacketKey,
-    receiving: PacketKey,
-    sending_header: HeaderKey,
-    receiving_header: HeaderKey,
     schedule: Schedule,
     /// The key phase bit of both directions.
     phase: bool,
@@ -38,10 +35,14 @@ pub struct KeyRing {
     lowest: PacketNumber,
     /// Packets sealed in this phase.
     sealed: u64,
-    /// Packets that did not open, in all phases.
-    failed: u64,
     /// Only 1-RTT keys are ever updated.
     updates: Option<Box<Updates>>,
+    /// Packets that did not open, in all phases.
+    failed: u64,
+    receiving_header: HeaderKey,
+    receiving: PacketKey,
+    sending: PacketKey,
+    sending_header: HeaderKey,
 }
 
 /// What follows the keys in use, and what went before them.

@@ -210,9 +210,10 @@ fn expand<L: KeyType, T>(prk: &Prk, label: &[u8], len: L, read: impl FnOnce(Okm<
 }
 
 /// Protects the payloads of one direction in one key phase.
+#[repr(C)]
 pub struct PacketKey {
-    key: LessSafeKey,
     iv: [u8; aead::NONCE_LEN],
+    key: LessSafeKey,
 }
 
 impl PacketKey {

@@ -22,6 +22,15 @@ const MAX_FRAME_DATA: usize = 0x3fff;
 /// Both directions of CRYPTO data at one level.
 #[derive(Debug, Default)]
 pub struct CryptoStream {
+    /// How far TLS has read and the peer has acknowledged, when last nothing was under way.
+    settled: (u64, u64),
+    /// What is under way; `None` almost always.
+    under_way: Option<Box<UnderWay>>,
+}
+
+/// What one direction owes TLS and the other the peer.
+#[derive(Debug)]
+struct UnderWay {
     incoming: Incoming,
     outgoing: Outgoing,
 }
@@ -54,46 +63,85 @@ impl CryptoStream {
         Self::default()
     }
 
+    fn begin(&mut self) -> &mut UnderWay {
+        let (read, acked) = self.settled;
+        self.under_way.get_or_insert_with(|| {
+            let incoming = Incoming { start: read, ..Incoming::default() };
+            let outgoing = Outgoing { start: acked, ..Outgoing::default() };
+            Box::new(UnderWay { incoming, outgoing })
+        })
+    }
+
+    /// Gives memory back if nothing is under way any more.
+    fn settle(&mut self) {
+        if let Some(ended) = self.under_way.take_if(|under_way| under_way.is_over()) {
+            self.settled = (ended.incoming.start, ended.outgoing.start);
+        }
+    }
+
     /// Takes in a CRYPTO frame.
     ///
     /// # Errors
     ///
     /// CRYPTO_BUFFER_EXCEEDED if it lies further ahead than is kept, or leaves too many holes.
     pub fn on_crypto(&mut self, frame: &Crypto<'_>) -> Result<(), TransportError> {
-        self.incoming.insert(frame)
+        let taken = self.begin().incoming.insert(frame);
+        self.settle();
+        taken
     }
 
     /// What came next in order and is not consumed yet; `None` if nothing.
+    #[inline]
     pub fn read(&self) -> Option<&[u8]> {
-        let ready = self.incoming.ready();
-        if ready == 0 { None } else { self.incoming.bytes.get(..ready) }
+        let incoming = &self.under_way.as_ref()?.incoming;
+        let ready = incoming.ready();
+        if ready == 0 { None } else { incoming.bytes.get(..ready) }
     }
 
     /// Forgets the first `len` bytes of what [`CryptoStream::read`] gives, or all of it if that is less.
     pub fn consume(&mut self, len: usize) {
-        self.incoming.consume(len);
+        if let Some(under_way) = &mut self.under_way {
+            under_way.incoming.consume(len);
+            self.settle();
+        }
     }
 
     /// Appends bytes to be sent.
     pub fn push(&mut self, bytes: &[u8]) {
-        let end = self.outgoing.end();
-        self.outgoing.bytes.extend_from_slice(bytes);
-        self.outgoing.pending.insert(end..self.outgoing.end());
+        let outgoing = &mut self.begin().outgoing;
+        let end = outgoing.end();
+        outgoing.bytes.extend_from_slice(bytes);
+        outgoing.pending.insert(end..outgoing.end());
     }
 
     /// Writes as much of what is to be sent as the packet takes, lowest offsets first.
+    #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
-        self.outgoing.write(packet);
+        if let Some(under_way) = &mut self.under_way {
+            under_way.outgoing.write(packet);
+        }
     }
 
     /// The peer has these bytes.
     pub fn acked(&mut self, offset: u64, len: u16) {
-        self.outgoing.acked(offset..offset.saturating_add(len.into()));
+        if let Some(under_way) = &mut self.under_way {
+            under_way.outgoing.acked(offset..offset.saturating_add(len.into()));
+            self.settle();
+        }
     }
 
     /// These bytes are to be sent again, as far as they are not acknowledged.
     pub fn lost(&mut self, offset: u64, len: u16) {
-        self.outgoing.lost(offset..offset.saturating_add(len.into()));
+        if let Some(under_way) = &mut self.under_way {
+            under_way.outgoing.lost(offset..offset.saturating_add(len.into()));
+        }
+    }
+}
+
+impl UnderWay {
+    /// Whether TLS has read everything that came and the peer has everything that was sent.
+    fn is_over(&self) -> bool {
+        self.incoming.held.is_empty() && self.outgoing.bytes.is_empty()
     }
 }
 
@@ -296,7 +344,7 @@ mod tests {
         assert_eq!(put(&mut stream, (64 << 10) - 1, b"x"), Ok(()));
         assert_eq!(put(&mut stream, 64 << 10, b"x"), Err(Code::CRYPTO_BUFFER_EXCEEDED));
         assert_eq!(put(&mut stream, (1 << 62) - 2, b"x"), Err(Code::CRYPTO_BUFFER_EXCEEDED));
-        assert!(stream.incoming.bytes.len() <= 64 << 10);
+        assert!(stream.under_way.is_some_and(|under_way| under_way.incoming.bytes.len() <= 64 << 10));
     }
 
     #[test]
@@ -306,7 +354,7 @@ mod tests {
             assert_eq!(put(&mut stream, piece * 60_000, &[7; 60_000]), Ok(()));
             assert_eq!(take(&mut stream).len(), 60_000);
         }
-        assert_eq!(stream.incoming.bytes.capacity(), 0);
+        assert!(stream.under_way.is_none());
     }
 
     #[test]
@@ -364,7 +412,7 @@ mod tests {
         assert_eq!(said(&mut stream, 100).len(), 1);
         stream.acked(5, 5);
         stream.acked(0, 5);
-        assert_eq!((stream.outgoing.start, stream.outgoing.bytes.capacity()), (10, 0));
+        assert_eq!((stream.settled, stream.under_way.is_none()), ((0, 10), true));
         stream.lost(0, 10);
         assert!(said(&mut stream, 100).is_empty());
         stream.push(b"more");
@@ -411,7 +459,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(got.into_iter().collect::<Option<Vec<_>>>(), Some(sent));
-            prop_assert!(stream.outgoing.bytes.is_empty() && stream.outgoing.pending.is_empty());
+            prop_assert!(stream.under_way.is_none());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The secret that stateless reset tokens come from (RFC 9000, Section 10.3.2).
 
 use std::fmt;
+use std::sync::Arc;
 
 use ring::hmac;
 
@@ -11,12 +12,12 @@ use crate::id::{ConnectionId, ResetToken};
 /// Two endpoints with the same secret make the same tokens: an endpoint that takes over another's connection IDs can
 /// reset its connections.
 #[derive(Clone)]
-pub struct ResetKey(hmac::Key);
+pub struct ResetKey(Arc<hmac::Key>);
 
 impl ResetKey {
     /// A key from 32 secret random bytes.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 
     /// The token of `id`: an HMAC over the ID and nothing else, cut to 16 bytes.

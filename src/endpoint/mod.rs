@@ -18,7 +18,7 @@ use slab::Slab;
 
 use crate::cid;
 use crate::config::{ClientConfig, EndpointConfig, MIN_DATAGRAM};
-use crate::connection::{Connection, Note, Polled, VERSION};
+use crate::connection::{Connection, Note, Polled, Scratch, VERSION};
 use crate::crypto::ResetKey;
 use crate::error::ConnectError;
 use crate::event::{Event, Output};
@@ -43,7 +43,18 @@ const ANSWERS_A_SECOND: u32 = 200;
 #[derive(Debug)]
 struct Slot {
     generation: u32,
-    connection: Connection,
+    connection: Box<Connection>,
+}
+
+impl Slot {
+    /// Has the connection act, with buffers on loan.
+    #[inline]
+    fn act<T>(&mut self, scratch: &mut Option<Box<Scratch>>, act: impl FnOnce(&mut Connection) -> T) -> T {
+        self.connection.lend(scratch.take());
+        let result = act(&mut self.connection);
+        *scratch = self.connection.give_back();
+        result
+    }
 }
 
 /// A short datagram that answers a stranger.
@@ -61,6 +72,8 @@ struct Answer {
 pub struct Endpoint {
     config: EndpointConfig,
     slots: Slab<Slot>,
+    /// Buffers that each connection has on loan while it acts.
+    scratch: Option<Box<Scratch>>,
     router: Router,
     agenda: Agenda,
     relocating: Relocating,
@@ -87,6 +100,7 @@ impl Endpoint {
         Self {
             config,
             slots: Slab::new(),
+            scratch: None,
             router: Router::new(key),
             agenda: Agenda::default(),
             relocating: Relocating::default(),
@@ -132,8 +146,8 @@ impl Endpoint {
                 self.handle_stranger(now, arrival.path, arrival.ecn, datagram);
                 continue;
             };
-            let Some(slot) = self.slot_mut(handle) else { continue };
-            slot.connection.handle_datagram(now, &arrival.path, arrival.ecn, datagram);
+            let Some(slot) = slot_of(&mut self.slots, handle) else { continue };
+            slot.act(&mut self.scratch, |c| c.handle_datagram(now, &arrival.path, arrival.ecn, datagram));
             // A train is of one connection almost always: it is woken once.
             if woken.replace(handle) != Some(handle) {
                 self.agenda.wake(handle);
@@ -208,7 +222,7 @@ impl Endpoint {
 
     fn admit(&mut self, connection: Connection) -> ConnectionHandle {
         self.generation = self.generation.wrapping_add(1);
-        let slot = self.slots.insert(Slot { generation: self.generation, connection });
+        let slot = self.slots.insert(Slot { generation: self.generation, connection: Box::new(connection) });
         let slot = u32::try_from(slot).expect("connections are fewer than 2^32");
         let handle = ConnectionHandle { slot, generation: self.generation };
         self.spend_notes(handle);
@@ -262,8 +276,8 @@ impl Endpoint {
     /// Tells the endpoint that time has passed; calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(handle) = self.agenda.pop_due(now) {
-            if let Some(slot) = self.slot_mut(handle) {
-                slot.connection.handle_timeout(now);
+            if let Some(slot) = slot_of(&mut self.slots, handle) {
+                slot.act(&mut self.scratch, |connection| connection.handle_timeout(now));
                 self.agenda.wake(handle);
             }
         }
@@ -303,17 +317,16 @@ impl Endpoint {
 
     fn poll_connection(&mut self, now: Instant, handle: ConnectionHandle, out: &mut [u8]) -> Option<Output> {
         self.spend_notes(handle);
-        let Some(slot) = self.slot_mut(handle) else {
+        let Some(slot) = slot_of(&mut self.slots, handle) else {
             self.agenda.rest(None);
             self.relocating.one_has_spoken();
             return None;
         };
-        let connection = &mut slot.connection;
-        if let Some(event) = connection.poll_event() {
+        if let Some(event) = slot.connection.poll_event() {
             self.watch_relocation(now, handle, &event);
             return Some(Output::Event(Event::Connection(handle, event)));
         }
-        match connection.poll_transmit(now, out) {
+        match slot.act(&mut self.scratch, |connection| connection.poll_transmit(now, out)) {
             Polled::Transmit(transmit) => {
                 // It stays in front: what it has left is little, and its memory is at hand.
                 self.count_sent(&transmit);
@@ -321,7 +334,7 @@ impl Endpoint {
             }
             Polled::TooSmall => return Some(Output::TooSmall),
             Polled::Last(transmit) => {
-                let wake = connection.wake(now);
+                let wake = slot.connection.wake(now);
                 self.agenda.rest(wake);
                 self.relocating.one_has_spoken();
                 self.count_sent(&transmit);
@@ -334,9 +347,9 @@ impl Endpoint {
                 self.count_sent(&transmit);
                 return Some(Output::Transmit(transmit));
             }
-            Polled::Nothing if connection.is_drained() => self.bury(handle),
+            Polled::Nothing if slot.connection.is_drained() => self.bury(handle),
             Polled::Nothing => {
-                let wake = connection.wake(now);
+                let wake = slot.connection.wake(now);
                 self.agenda.rest(wake);
             }
         }
@@ -374,27 +387,27 @@ impl Endpoint {
     }
 
     fn slot_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Slot> {
-        self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
+        slot_of(&mut self.slots, handle)
     }
 
     /// The connection with this handle; `None` once it is over.
     pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
         let slot = self.slots.get(handle.slot as usize)?;
-        (slot.generation == handle.generation).then_some(&slot.connection)
+        (slot.generation == handle.generation).then_some(&*slot.connection)
     }
 
     /// The connection with this handle, to be spoken through; it is polled next time.
     pub fn connection_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Connection> {
         self.slot_mut(handle)?;
         self.agenda.wake(handle);
-        self.slot_mut(handle).map(|slot| &mut slot.connection)
+        self.slot_mut(handle).map(|slot| &mut *slot.connection)
     }
 
     /// All connections, those that are closing included.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionHandle, &Connection)> {
         self.slots.iter().map(|(slot, held)| {
             let slot = u32::try_from(slot).expect("connections are fewer than 2^32");
-            (ConnectionHandle { slot, generation: held.generation }, &held.connection)
+            (ConnectionHandle { slot, generation: held.generation }, &*held.connection)
         })
     }
 
@@ -402,4 +415,10 @@ impl Endpoint {
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
+}
+
+/// The connection with this handle, unless it is over.
+#[inline]
+fn slot_of(slots: &mut Slab<Slot>, handle: ConnectionHandle) -> Option<&mut Slot> {
+    slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
 }
