@@ -6,7 +6,7 @@ use crate::error::CloseReason;
 use crate::event::{TimerKind, Wake};
 use crate::id::{PathId, SpaceId};
 use crate::path::Expiry;
-use crate::recovery::{Fates, PtoRules, Timeout};
+use crate::recovery::{Fates, PtoRules, RttView, Timeout};
 use crate::time::{Instant, earliest};
 
 /// Every timer of a connection, in the order in which they expire at the same instant.
@@ -27,27 +27,23 @@ const TIMERS: [TimerKind; 10] = [
 impl Connection {
     /// When the connection wants to be called, and what for.
     pub(crate) fn wake(&self, now: Instant) -> Option<Wake> {
-        let mut next: Option<Wake> = None;
-        for timer in TIMERS {
-            if let Some(at) = self.deadline(now, timer)
-                && next.is_none_or(|wake| at < wake.at)
-            {
-                next = Some(Wake { at, timer });
-            }
-        }
-        next
+        // What most deadlines are reckoned from is read once.
+        let rules = self.pto_rules();
+        let wake = |timer| Some(Wake { at: self.deadline(now, timer, &rules)?, timer });
+        TIMERS.into_iter().filter_map(wake).min_by_key(|wake| wake.at)
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for timer in TIMERS {
-            if self.deadline(now, timer).is_some_and(|at| at <= now) {
+            if self.deadline(now, timer, &self.pto_rules()).is_some_and(|at| at <= now) {
                 self.expire(now, timer);
             }
         }
     }
 
-    fn deadline(&self, now: Instant, timer: TimerKind) -> Option<Instant> {
+    #[inline]
+    fn deadline(&self, now: Instant, timer: TimerKind, rules: &PtoRules) -> Option<Instant> {
         let open = self.phase.is_open();
         match timer {
             TimerKind::Close => self.phase.deadline(),
@@ -57,9 +53,9 @@ impl Connection {
                     None
                 }
             },
-            TimerKind::Idle if open => self.idle_deadline(now),
+            TimerKind::Idle if open => self.idle_deadline(now, rules.rtt),
             TimerKind::KeepAlive if open && self.phase.is_established() => self.idle.keep_alive_deadline(),
-            TimerKind::Recovery if open => self.recovery.deadline(&self.pto_rules()),
+            TimerKind::Recovery if open => self.recovery.deadline(rules),
             TimerKind::Ack if open => {
                 self.spaces.iter().fold(None, |at, (_, s)| earliest(at, s.received.deadline()))
             }
@@ -71,7 +67,7 @@ impl Connection {
             TimerKind::Keys if open => {
                 self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
             }
-            TimerKind::Pacer if open => self.pacer_deadline(now),
+            TimerKind::Pacer if open => self.pacer_deadline(now, rules.rtt),
             TimerKind::Idle
             | TimerKind::KeepAlive
             | TimerKind::Recovery
@@ -85,12 +81,12 @@ impl Connection {
     }
 
     /// The idle timer waits while a moved server is looked for, or a plan holds it (server-migration rules, 2.7, 4.8).
-    fn idle_deadline(&self, now: Instant) -> Option<Instant> {
-        let at = self.idle.deadline(self.pto())?;
+    fn idle_deadline(&self, now: Instant, rtt: RttView) -> Option<Instant> {
+        let at = self.idle.deadline(rtt.pto_base(SpaceId::Data))?;
         self.steering.idle_held_until(now).map_or(Some(at), |held| Some(at.max(held)))
     }
 
-    fn pacer_deadline(&self, now: Instant) -> Option<Instant> {
+    fn pacer_deadline(&self, now: Instant, rtt: RttView) -> Option<Instant> {
         let home = self.paths.home();
         if !self.config.pacing || !self.phase.is_established() || !home.window.has_room() {
             return None;
@@ -98,7 +94,7 @@ impl Connection {
         if !self.streams.has_data_to_send() {
             return None;
         }
-        home.pacer.ready_at(now, home.window.size(), self.rtt().smoothed)
+        home.pacer.ready_at(now, home.window.size(), rtt.smoothed)
     }
 
     /// Whether the server needs nothing from us any more to complete the handshake.

@@ -37,6 +37,7 @@ pub struct KeyRing {
     sealed: u64,
     /// Only 1-RTT keys are ever updated.
     updates: Option<Box<Updates>>,
+    previous: Option<Box<Previous>>,
     /// Packets that did not open, in all phases.
     failed: u64,
     receiving_header: HeaderKey,
@@ -52,7 +53,6 @@ struct Updates {
     receiving: Secret,
     /// There before it is needed, so that no packet takes longer to open because it begins a phase (Section 6.3).
     next: PacketKey,
-    previous: Option<Previous>,
     /// One above the largest number that an older key opened: no number below has a key of this phase.
     floor: PacketNumber,
     /// How many updates there were.
@@ -114,7 +114,7 @@ impl KeyRing {
         let schedule = Schedule::new(version, suite);
         let mut ring = Self::new(schedule, &ours, &theirs);
         let next = schedule.packet_key(&schedule.next_secret(&theirs));
-        let updates = Updates { sending: ours, receiving: theirs, next, previous: None, floor: 0, count: 0 };
+        let updates = Updates { sending: ours, receiving: theirs, next, floor: 0, count: 0 };
         ring.updates = Some(Box::new(updates));
         ring
     }
@@ -133,6 +133,7 @@ impl KeyRing {
             sealed: 0,
             failed: 0,
             updates: None,
+            previous: None,
         }
     }
 
@@ -250,8 +251,8 @@ impl KeyRing {
     #[inline]
     fn generation(&self, first: u8, number: PacketNumber, now: Instant) -> Generation {
         let phase = first & KEY_PHASE != 0;
-        match &self.updates {
-            Some(updates) if first & LONG == 0 && phase != self.phase => match &updates.previous {
+        match self.updates {
+            Some(_) if first & LONG == 0 && phase != self.phase => match &self.previous {
                 Some(previous) if number < self.lowest && now < previous.until => Generation::Previous,
                 _ => Generation::Next,
             },
@@ -261,14 +262,10 @@ impl KeyRing {
 
     #[inline]
     fn key(&self, generation: Generation) -> &PacketKey {
-        let updates = self.updates.as_deref();
         match generation {
             Generation::Current => &self.receiving,
-            Generation::Next => updates.map_or(&self.receiving, |updates| &updates.next),
-            Generation::Previous => {
-                let previous = updates.and_then(|updates| updates.previous.as_ref());
-                previous.map_or(&self.receiving, |previous| &previous.key)
-            }
+            Generation::Next => self.updates.as_ref().map_or(&self.receiving, |updates| &updates.next),
+            Generation::Previous => self.previous.as_ref().map_or(&self.receiving, |previous| &previous.key),
         }
     }
 
@@ -327,7 +324,7 @@ impl KeyRing {
         let after_next = schedule.packet_key(&schedule.next_secret(&updates.receiving));
         let next = std::mem::replace(&mut updates.next, after_next);
         let key = std::mem::replace(&mut self.receiving, next);
-        updates.previous = Some(Previous { key, until: now + pto.saturating_mul(3) });
+        self.previous = Some(Box::new(Previous { key, until: now + pto.saturating_mul(3) }));
         updates.floor = expected;
         updates.count += 1;
         self.sending = schedule.packet_key(&updates.sending);
@@ -340,16 +337,14 @@ impl KeyRing {
     // ---- time ---------------------------------------------------------------------------------
 
     /// When the keys of the phase before are to be discarded.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        let previous = self.updates.as_ref().and_then(|updates| updates.previous.as_ref());
-        previous.map(|previous| previous.until)
+        self.previous.as_ref().map(|previous| previous.until)
     }
 
     /// Discards keys whose time has come.
     pub fn expire(&mut self, now: Instant) {
-        if let Some(updates) = &mut self.updates {
-            updates.previous.take_if(|previous| previous.until <= now);
-        }
+        self.previous.take_if(|previous| previous.until <= now);
     }
 }
 
