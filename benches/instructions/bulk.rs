@@ -65,7 +65,7 @@ impl Supply {
 
 /// Carries all trains, and returns how many data packets they were.
 pub fn run() -> u64 {
-    let mut pair = Pair::new(|transport| transport);
+    let mut pair = Pair::new(None);
     let link = pair.connect();
     let connection = pair.client.endpoint.connection_mut(link.client).expect("the connection lives");
     let stream = connection.open(Dir::Uni).expect("one stream is permitted");
@@ -93,7 +93,7 @@ pub fn run() -> u64 {
 #[inline(never)]
 pub fn send(bulk: &mut Bulk) -> Option<Transmit> {
     let Bulk { pair, link, stream, supply, .. } = bulk;
-    pair.client.speak(pair.now, |endpoint, _, event| {
+    pair.client.speak(pair.now, &mut pair.wire, |endpoint, _, event| {
         if matches!(event, ConnectionEvent::Stream(StreamEvent::Writable { .. })) {
             supply.pour(endpoint, *link, *stream);
         }
@@ -104,8 +104,8 @@ pub fn send(bulk: &mut Bulk) -> Option<Transmit> {
 #[inline(never)]
 pub fn receive(bulk: &mut Bulk, train: Transmit) {
     let Bulk { pair, link, stream, .. } = bulk;
-    pair.server.take(pair.now, &mut pair.client, train);
-    match pair.server.hear(pair.now) {
+    pair.server.take(pair.now, &mut pair.wire, train);
+    match pair.server.hear(pair.now, &mut pair.wire) {
         ConnectionEvent::Stream(StreamEvent::Readable { .. }) => {}
         ConnectionEvent::Stream(StreamEvent::Opened { dir }) => {
             let connection = pair.server.endpoint.connection_mut(link.server).expect("the connection lives");
@@ -136,7 +136,7 @@ pub fn receive(bulk: &mut Bulk, train: Transmit) {
 /// The receiver acknowledges, and the sender learns of it.
 #[inline(never)]
 pub fn acknowledge(bulk: &mut Bulk) {
-    let Pair { now, client, server, .. } = &mut bulk.pair;
-    let train = server.speak(*now, |_, _, event| panic!("everything was told before: {event:?}"));
-    client.take(*now, server, train.expect("a train is acknowledged at once"));
+    let Pair { now, client, server, wire, .. } = &mut bulk.pair;
+    let train = server.speak(*now, wire, |_, _, event| panic!("everything was told before: {event:?}"));
+    client.take(*now, wire, train.expect("a train is acknowledged at once"));
 }

@@ -32,7 +32,7 @@ pub enum Unclear {
     /// It does not say who spent much of it.
     #[error(
         "{:.1} % of the instructions belong to functions without a name; install the C library's debugging symbols \
-         (libc6-dbg, musl-dbg, or dnf debuginfo-install glibc)",
+         (libc6-dbg on Debian and Ubuntu)",
         share * 100.0
     )]
     Nameless {

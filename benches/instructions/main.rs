@@ -14,12 +14,14 @@
 
 mod bulk;
 mod cost;
+mod idle;
 mod pair;
 mod paper;
 mod profile;
 mod record;
 mod report;
 mod scenario;
+mod stream;
 mod valgrind;
 
 use std::env;
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
     if !valgrind::is_there() {
         eprintln!(
             "instructions: valgrind is missing: nothing was counted; install it with \
-             apt-get install valgrind libc6-dbg, apk add valgrind musl-dbg, or dnf install valgrind"
+             apt-get install valgrind libc6-dbg, apk add valgrind, or dnf install valgrind"
         );
         let is_required = args.required || args.record || env::var_os("CI").is_some_and(|ci| !ci.is_empty());
         return if is_required { ExitCode::FAILURE } else { ExitCode::SUCCESS };
@@ -117,6 +119,7 @@ fn compare(only: &[Scenario]) -> Result<ExitCode, String> {
 
 /// A row for each workload, and, if it has several parts, one for each of them.
 fn count(scenarios: &[Scenario], record: &Record) -> Result<Report, String> {
+    eprintln!("instructions: counting; this takes a minute or two");
     let mut report = Report::default();
     for &scenario in scenarios {
         let row = |name, now| {

@@ -4,13 +4,17 @@ use std::any::type_name_of_val;
 
 use clap::ValueEnum;
 
-use super::bulk;
+use super::{bulk, idle, stream};
 
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
     /// One stream in full trains, for each data packet.
     Bulk,
+    /// One connection, 1 KiB each way on a stream of its own, 100 at a time; for each stream.
+    Stream,
+    /// 10 000 connections that are kept alive, one due at a time; for each time.
+    IdleTick,
 }
 
 /// A part of a workload: one function of this benchmark and all that it calls.
@@ -26,6 +30,8 @@ impl Scenario {
     pub fn name(self) -> &'static str {
         match self {
             Self::Bulk => "bulk",
+            Self::Stream => "stream",
+            Self::IdleTick => "idle-tick",
         }
     }
 
@@ -33,6 +39,8 @@ impl Scenario {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Bulk => "packet",
+            Self::Stream => "stream",
+            Self::IdleTick => "tick",
         }
     }
 
@@ -44,6 +52,8 @@ impl Scenario {
                 Part { name: "bulk-receive", function: type_name_of_val(&bulk::receive) },
                 Part { name: "acknowledge", function: type_name_of_val(&bulk::acknowledge) },
             ],
+            Self::Stream => vec![Part { name: "stream", function: type_name_of_val(&stream::exchange) }],
+            Self::IdleTick => vec![Part { name: "idle-tick", function: type_name_of_val(&idle::tick) }],
         }
     }
 
@@ -51,6 +61,8 @@ impl Scenario {
     pub fn run(self) -> u64 {
         match self {
             Self::Bulk => bulk::run(),
+            Self::Stream => stream::run(),
+            Self::IdleTick => idle::run(),
         }
     }
 }

@@ -28,6 +28,8 @@ pub fn count(scenario: Scenario, part: Part) -> Result<Cost, String> {
     let name = part.name;
     let bench = env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
     let profile = Path::new(PROFILES).join(format!("callgrind.{name}.out"));
+    // An old one must not be taken for what this run found.
+    let _ = fs::remove_file(&profile);
     let run = Command::new("valgrind")
         .args(["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no"])
         .args(["--collect-atstart=no", &format!("--toggle-collect={}", part.function)])
