@@ -10,6 +10,7 @@ use crate::id::{PathId, SpaceId};
 use crate::time::Instant;
 
 impl Connection {
+    #[inline(always)]
     pub(super) fn dispatch(
         &mut self,
         now: Instant,
@@ -69,6 +70,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline(never)]
     fn on_ack(&mut self, now: Instant, ack: &Ack<'_>, seen: &mut Seen<'_>) -> Result<(), TransportError> {
         let space = seen.space;
         let delay = match space {

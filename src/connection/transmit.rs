@@ -394,7 +394,7 @@ impl Connection {
     }
 
     /// A packet leaves: recovery remembers it.
-    #[inline]
+    #[inline(always)]
     fn book_packet(
         &mut self,
         now: Instant,

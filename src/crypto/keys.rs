@@ -161,7 +161,7 @@ impl KeyRing {
     ///
     /// AEAD_LIMIT_REACHED if the key is used up. The packet is wiped then, since its plaintext must not be sent; it
     /// does not come to this if [`KeyRing::check`] was heeded.
-    #[inline]
+    #[inline(always)]
     pub fn seal(&mut self, draft: &Draft, packet: &mut [u8]) -> Result<(), TransportError> {
         if self.sealed >= self.schedule.suite().max_sealed() {
             packet.fill(0);
@@ -198,7 +198,7 @@ impl KeyRing {
     ///
     /// [`OpenError::Dropped`] if the packet is not authentic. [`OpenError::Fault`] with PROTOCOL_VIOLATION for
     /// reserved bits, KEY_UPDATE_ERROR for an update against the rules, AEAD_LIMIT_REACHED for a forgery too many.
-    #[inline]
+    #[inline(always)]
     pub fn open(
         &mut self,
         bytes: &mut [u8],

@@ -236,7 +236,7 @@ impl<'a> Frames<'a> {
         Self { reader: Reader::new(payload), failed: false }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> Result<Frame<'a>, TransportError> {
         let reader = &mut self.reader;
         let code =
@@ -276,7 +276,8 @@ impl<'a> Frames<'a> {
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, TransportError>;
 
-    #[inline]
+    // Whoever reads a frame matches on it next: seen together, the compiler goes from one to the other directly.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed || self.reader.is_empty() {
             return None;

@@ -24,7 +24,7 @@ impl<'a> Stream<'a> {
         1 + size(id.into_inner()) + if offset == 0 { 0 } else { size(offset) } + 2
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(code: u64, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let id = StreamId::from_wire(reader.varint()?);
         let offset = if code & 0x04 != 0 { reader.varint()? } else { 0 };

@@ -89,7 +89,7 @@ impl Header<'_> {
     }
 
     /// Writes all but the packet number; the Length field of a long header is left zero.
-    #[inline]
+    #[inline(always)]
     fn write(&self, number_len: usize, out: &mut Writer<'_>) {
         let number_bits = u8::try_from(number_len - 1).expect("a packet number has one to four bytes");
         match *self {
