@@ -1,14 +1,23 @@
 //! A set of numbers kept as sorted, disjoint, non-adjacent ranges.
 //!
-//! Used for received packet numbers, acknowledged stream bytes and holes in both. Almost every insertion extends the
-//! last range, so that case costs two comparisons.
+//! Used for received packet numbers, acknowledged stream bytes and holes in both. Almost every set has one range, and
+//! almost every insertion extends the last: that one lies in the set itself, those before it in a queue of their own.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Sorted disjoint half-open ranges of `u64`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RangeSet(VecDeque<Range<u64>>);
+#[derive(Debug, Clone, Default)]
+pub struct RangeSet {
+    /// The highest range; `0..0` if the set is empty.
+    last: Range<u64>,
+    /// The others. `None` until there is a second one.
+    older: Option<Box<VecDeque<Range<u64>>>>,
+}
+
+const _: () = assert!(size_of::<RangeSet>() <= 24);
+
+static NONE: VecDeque<Range<u64>> = VecDeque::new();
 
 impl RangeSet {
     /// The empty set.
@@ -16,15 +25,27 @@ impl RangeSet {
         Self::default()
     }
 
+    #[inline]
+    fn older(&self) -> &VecDeque<Range<u64>> {
+        self.older.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Whether some range before the last reaches `value`, or ends there.
+    #[inline]
+    fn reaches(&self, value: u64) -> bool {
+        self.older().back().is_some_and(|range| range.end >= value)
+    }
+
     /// Adds one number; false if it was there.
     #[inline]
     pub fn insert_one(&mut self, value: u64) -> bool {
-        if let Some(last) = self.0.back_mut() {
+        let last = &mut self.last;
+        if !last.is_empty() {
             if value == last.end {
                 last.end += 1;
                 return true;
             }
-            if value >= last.start && value < last.end {
+            if last.contains(&value) {
                 return false;
             }
         }
@@ -36,106 +57,166 @@ impl RangeSet {
         if range.is_empty() {
             return false;
         }
-        if self.0.back().is_none_or(|last| last.end < range.start) {
-            self.0.push_back(range);
+        let last = &mut self.last;
+        if last.is_empty() {
+            *last = range;
             return true;
         }
-        // The ranges that touch or overlap the new one stand in a row: [first, after).
-        let first = self.0.partition_point(|r| r.end < range.start);
-        let after = self.0.partition_point(|r| r.start <= range.end);
-        if first == after {
-            self.0.insert(first, range);
+        if range.start > last.end {
+            let before = std::mem::replace(last, range);
+            self.older.get_or_insert_default().push_back(before);
             return true;
         }
-        let held = &self.0[first];
-        if held.start <= range.start && range.end <= held.end {
-            return false;
+        if range.start >= last.start {
+            let grows = range.end > last.end;
+            last.end = last.end.max(range.end);
+            return grows;
         }
-        let start = held.start.min(range.start);
-        let end = self.0[after - 1].end.max(range.end);
-        self.0[first] = start..end;
-        self.0.drain(first + 1..after);
-        true
+        if range.end >= last.start && !self.reaches(range.start) {
+            self.last = range.start..range.end.max(self.last.end);
+            return true;
+        }
+        self.rearrange(|all| insert(all, range))
     }
 
     /// Takes a range out of the set.
     pub fn remove(&mut self, range: Range<u64>) {
-        if range.is_empty() {
+        if range.is_empty() || range.start >= self.last.end {
             return;
         }
-        let first = self.0.partition_point(|r| r.end <= range.start);
-        let after = self.0.partition_point(|r| r.start < range.end);
-        if first >= after {
-            return;
+        if self.reaches(range.start) || (range.start > self.last.start && range.end < self.last.end) {
+            self.rearrange(|all| remove(all, range));
+        } else if range.start > self.last.start {
+            self.last.end = range.start;
+        } else if range.end < self.last.end {
+            self.last.start = self.last.start.max(range.end);
+        } else {
+            self.last = self.pop_older().unwrap_or(0..0);
         }
-        let left = self.0[first].start..range.start;
-        let right = range.end..self.0[after - 1].end;
-        self.0.drain(first..after);
-        if !right.is_empty() {
-            self.0.insert(first, right);
-        }
-        if !left.is_empty() {
-            self.0.insert(first, left);
-        }
+    }
+
+    /// Changes all ranges as one queue.
+    fn rearrange<T>(&mut self, change: impl FnOnce(&mut VecDeque<Range<u64>>) -> T) -> T {
+        let all = self.older.get_or_insert_default();
+        all.push_back(self.last.clone());
+        let result = change(all);
+        self.last = all.pop_back().unwrap_or(0..0);
+        result
+    }
+
+    fn pop_older(&mut self) -> Option<Range<u64>> {
+        self.older.as_mut()?.pop_back()
     }
 
     /// Whether `value` is in the set.
     #[inline]
     pub fn contains(&self, value: u64) -> bool {
-        match self.0.back() {
-            Some(last) if value >= last.start => value < last.end,
-            _ => {
-                let at = self.0.partition_point(|r| r.end <= value);
-                self.0.get(at).is_some_and(|r| r.contains(&value))
-            }
+        if value >= self.last.start {
+            return value < self.last.end;
         }
+        let older = self.older();
+        let at = older.partition_point(|r| r.end <= value);
+        older.get(at).is_some_and(|r| r.contains(&value))
     }
 
     /// The smallest number.
     pub fn min(&self) -> Option<u64> {
-        self.0.front().map(|r| r.start)
+        self.first().map(|r| r.start)
     }
 
     /// The largest number.
+    #[inline]
     pub fn max(&self) -> Option<u64> {
-        self.0.back().map(|r| r.end - 1)
+        (!self.is_empty()).then(|| self.last.end - 1)
     }
 
     /// The ranges in ascending order; walk it backwards for an ACK frame.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + ExactSizeIterator + '_ {
-        self.0.iter().cloned()
+        (0..self.len()).map(|at| self.older().get(at).unwrap_or(&self.last).clone())
     }
 
     /// The ranges that share a number with `range`, in ascending order.
     pub fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let first = self.0.partition_point(|r| r.end <= range.start);
-        let after = self.0.partition_point(|r| r.start < range.end);
-        self.0.range(first..after.max(first)).cloned()
+        let older = self.older();
+        let first = older.partition_point(|r| r.end <= range.start);
+        let after = older.partition_point(|r| r.start < range.end);
+        let last = Some(&self.last).filter(|last| last.start < range.end && range.start < last.end);
+        older.range(first..after.max(first)).chain(last).cloned()
     }
 
     /// How many ranges there are.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.older().len() + usize::from(!self.is_empty())
     }
 
     /// Whether the set is empty.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.last.is_empty()
     }
 
     /// Takes the lowest range out.
     pub fn pop_first(&mut self) -> Option<Range<u64>> {
-        self.0.pop_front()
+        let older = self.older.as_mut().and_then(|older| older.pop_front());
+        older.or_else(|| Some(std::mem::replace(&mut self.last, 0..0)).filter(|last| !last.is_empty()))
     }
 
     /// The lowest range.
+    #[inline]
     pub fn first(&self) -> Option<Range<u64>> {
-        self.0.front().cloned()
+        self.older().front().or(Some(&self.last)).filter(|range| !range.is_empty()).cloned()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
+    }
+}
+
+impl PartialEq for RangeSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for RangeSet {}
+
+/// Adds a range that is not empty to a queue of ranges; false if all of it was there.
+fn insert(all: &mut VecDeque<Range<u64>>, range: Range<u64>) -> bool {
+    // The ranges that touch or overlap the new one stand in a row: [first, after).
+    let first = all.partition_point(|r| r.end < range.start);
+    let after = all.partition_point(|r| r.start <= range.end);
+    if first == after {
+        all.insert(first, range);
+        return true;
+    }
+    let held = &all[first];
+    if held.start <= range.start && range.end <= held.end {
+        return false;
+    }
+    let start = held.start.min(range.start);
+    let end = all[after - 1].end.max(range.end);
+    all[first] = start..end;
+    all.drain(first + 1..after);
+    true
+}
+
+/// Takes a range that is not empty out of a queue of ranges.
+fn remove(all: &mut VecDeque<Range<u64>>, range: Range<u64>) {
+    let first = all.partition_point(|r| r.end <= range.start);
+    let after = all.partition_point(|r| r.start < range.end);
+    if first >= after {
+        return;
+    }
+    let left = all[first].start..range.start;
+    let right = range.end..all[after - 1].end;
+    all.drain(first..after);
+    if !right.is_empty() {
+        all.insert(first, right);
+    }
+    if !left.is_empty() {
+        all.insert(first, left);
     }
 }
 
@@ -190,6 +271,25 @@ mod tests {
         assert_eq!(set.overlapping(5..7).count(), 0);
     }
 
+    #[test]
+    fn a_single_range_that_grows_and_shrinks_needs_no_heap() {
+        let mut set = set(&[10..20, 20..30, 5..12, 2..5]);
+        assert_eq!((pairs(&set), set.older.is_none()), (vec![(2, 30)], true));
+        [0..4, 25..40, 60..70].into_iter().for_each(|range| set.remove(range));
+        assert_eq!((pairs(&set), set.older.is_none()), (vec![(4, 25)], true));
+        set.remove(4..25);
+        assert_eq!((set.is_empty(), set.max(), set.older.is_none()), (true, None, true));
+    }
+
+    #[test]
+    fn sets_of_the_same_numbers_are_equal_whatever_they_held_before() {
+        let mut shrunk = set(&[0..2, 4..6]);
+        assert_eq!(shrunk.pop_first(), Some(0..2));
+        assert_eq!(shrunk, set(&[4..6]));
+        assert_eq!((shrunk.pop_first(), shrunk.pop_first()), (Some(4..6), None));
+        assert_eq!(shrunk, RangeSet::new());
+    }
+
     proptest! {
         #[test]
         fn it_behaves_like_a_set_of_numbers(ops in prop::collection::vec((any::<bool>(), 0u64..64, 0u64..12), 0..60)) {
@@ -209,6 +309,10 @@ mod tests {
                 prop_assert_eq!(listed, model.iter().copied().collect::<Vec<_>>());
                 prop_assert!(set.iter().zip(set.iter().skip(1)).all(|(a, b)| a.end < b.start));
                 prop_assert!((0..80).all(|v| set.contains(v) == model.contains(&v)));
+                prop_assert_eq!((set.min(), set.max()), (model.first().copied(), model.last().copied()));
+                prop_assert_eq!(set.len(), set.iter().count());
+                let expected: Vec<_> = set.iter().filter(|r| r.start < 40 && 20 < r.end).collect();
+                prop_assert_eq!(set.overlapping(20..40).collect::<Vec<_>>(), expected);
             }
         }
     }

@@ -43,28 +43,30 @@ struct Issued {
 pub struct LocalIds {
     /// The active ones in ascending order of their sequence numbers.
     active: Vec<Issued>,
-    /// Length of each of them, in bytes.
-    len: usize,
     next: u64,
     /// One above the highest sequence number that was ever said.
     unsaid: u64,
-    /// How many are to be said.
-    due: usize,
-    target: usize,
     limit: u64,
+    target: usize,
+    /// How many are to be said.
+    due: u32,
+    /// Length of each of them, in bytes.
+    len: u8,
 }
+
+const _: () = assert!(size_of::<LocalIds>() <= 64);
 
 impl LocalIds {
     /// Begins with the ID of the handshake. If it has no bytes, no other is ever issued.
     pub fn new(first: ConnectionId) -> Self {
         Self {
             active: vec![Issued { sequence: 0, id: first, announced: Announced::Known }],
-            len: first.len(),
             next: 1,
             unsaid: 1,
-            due: 0,
-            target: DEFAULT_TARGET,
             limit: DEFAULT_LIMIT,
+            target: DEFAULT_TARGET,
+            due: 0,
+            len: u8::try_from(first.len()).expect("an ID has at most 20 bytes"),
         }
     }
 
@@ -74,8 +76,9 @@ impl LocalIds {
     }
 
     /// Length of each of our IDs, in bytes; known even when the peer has retired the last of them.
+    #[inline]
     pub fn id_len(&self) -> usize {
-        self.len
+        self.len.into()
     }
 
     /// Sets how many spare IDs the peer should have besides the one it uses; fewer takes none back.
@@ -99,6 +102,8 @@ impl LocalIds {
 
     /// Issues an ID: packets for it are for us from now on.
     pub fn issue(&mut self, id: ConnectionId, token: ResetToken) {
+        // They are few and stay for long: the list has no room to spare.
+        self.active.reserve_exact(1);
         self.active.push(Issued { sequence: self.next, id, announced: Announced::Due(token) });
         self.next += 1;
         self.due += 1;
@@ -135,15 +140,19 @@ impl LocalIds {
             ));
         }
         self.active.remove(at);
-        self.due -= usize::from(matches!(retired.announced, Announced::Due(_)));
+        self.due -= u32::from(matches!(retired.announced, Announced::Due(_)));
         Ok(Some(retired.id))
     }
 
     /// Writes NEW_CONNECTION_ID for those the peer is still to be told of.
+    #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
-        if self.due == 0 || packet.space() != SpaceId::Data {
-            return;
+        if self.due > 0 && packet.space() == SpaceId::Data {
+            self.write_due(packet);
         }
+    }
+
+    fn write_due(&mut self, packet: &mut PacketWriter<'_>) {
         for issued in &mut self.active {
             let Announced::Due(token) = issued.announced else { continue };
             let Issued { sequence, id, .. } = *issued;
@@ -159,7 +168,7 @@ impl LocalIds {
     /// The peer has an ID.
     pub fn acked(&mut self, record: &Record) {
         let Some(at) = self.recorded(record) else { return };
-        self.due -= usize::from(matches!(self.active[at].announced, Announced::Due(_)));
+        self.due -= u32::from(matches!(self.active[at].announced, Announced::Due(_)));
         self.active[at].announced = Announced::Known;
     }
 
@@ -399,7 +408,7 @@ mod tests {
                     _ => ids.lost(&Record::NewConnectionId { sequence: n }),
                 }
                 let due = ids.active.iter().filter(|i| matches!(i.announced, Announced::Due(_))).count();
-                prop_assert_eq!(ids.due, due);
+                prop_assert_eq!(ids.due as usize, due);
                 prop_assert!(ids.active.len() as u64 <= limit);
                 prop_assert!(ids.spare_issued() < ids.active.len());
             }

@@ -70,35 +70,40 @@ pub struct Replaced {
 }
 
 /// All IDs by which we may call the peer.
+///
+/// It lies in memory as it is written here: what is asked for every datagram comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct RemoteIds {
+    tokens: TokenChanges,
+    /// What was given back. A late copy of its frame changes nothing.
+    retired: Retirements,
     current: Entry,
-    /// The peer has retired the one in use and left us no other: it is used, and not given back, until one
-    /// comes.
-    is_overdue: bool,
     /// The rest, in ascending order of their sequence numbers.
     others: Vec<(Entry, Place)>,
-    handshake_id: ConnectionId,
     limit: usize,
     /// IDs below are to be retired, whenever they come.
     retire_prior_to: u64,
-    /// What was given back. A late copy of its frame changes nothing.
-    retired: Retirements,
-    tokens: TokenChanges,
+    handshake_id: ConnectionId,
+    /// The peer has retired the one in use and left us no other: it is used, and not given back, until one
+    /// comes.
+    is_overdue: bool,
 }
+
+const _: () = assert!(size_of::<RemoteIds>() <= 136);
 
 impl RemoteIds {
     /// Begins with the ID that packets go to at first; `limit` is our `active_connection_id_limit`.
     pub fn new(first: ConnectionId, limit: u64) -> Self {
         Self {
+            tokens: TokenChanges::default(),
+            retired: Retirements::default(),
             current: Entry { sequence: 0, id: first, token: None },
-            is_overdue: false,
             others: Vec::new(),
-            handshake_id: first,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             retire_prior_to: 0,
-            retired: Retirements::default(),
-            tokens: TokenChanges::default(),
+            handshake_id: first,
+            is_overdue: false,
         }
     }
 
@@ -246,6 +251,7 @@ impl RemoteIds {
     }
 
     /// The next change of [`Self::tokens`] that the endpoint was not told of.
+    #[inline]
     pub fn poll_token(&mut self) -> Option<TokenChange> {
         self.tokens.poll()
     }
@@ -353,6 +359,7 @@ impl RemoteIds {
 
     /// Writes RETIRE_CONNECTION_ID for those to be given back. The one in use is never among them, so no
     /// packet sent under it retires its own ID.
+    #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if packet.space() == SpaceId::Data {
             self.retired.write(packet);
@@ -390,6 +397,8 @@ impl RemoteIds {
 
     fn keep(&mut self, entry: Entry, place: Place) {
         let at = self.others.partition_point(|(other, _)| other.sequence < entry.sequence);
+        // They are few and stay for long: the list has no room to spare.
+        self.others.reserve_exact(1);
         self.others.insert(at, (entry, place));
     }
 

@@ -9,7 +9,13 @@ use crate::range_set::RangeSet;
 
 /// What was given back, what the peer has not acknowledged of it, and what is still to be said.
 #[derive(Debug, Default)]
-pub(super) struct Retirements {
+pub(super) struct Retirements(Option<Box<Books>>);
+
+const _: () = assert!(size_of::<Retirements>() <= 8);
+
+/// There are none as long as nothing was ever given back.
+#[derive(Debug, Default)]
+struct Books {
     /// Everything ever given back.
     all: RangeSet,
     /// Of these, what is not acknowledged, and how many that are.
@@ -22,49 +28,54 @@ pub(super) struct Retirements {
 impl Retirements {
     /// Gives an ID back; nothing changes if it was before.
     pub(super) fn insert(&mut self, sequence: u64) {
-        if self.all.insert_one(sequence) {
-            self.pending.insert_one(sequence);
-            self.pending_count += 1;
-            self.due.insert_one(sequence);
+        let books = self.0.get_or_insert_default();
+        if books.all.insert_one(sequence) {
+            books.pending.insert_one(sequence);
+            books.pending_count += 1;
+            books.due.insert_one(sequence);
         }
     }
 
     /// Whether an ID was ever given back.
     pub(super) fn contains(&self, sequence: u64) -> bool {
-        self.all.contains(sequence)
+        self.0.as_ref().is_some_and(|books| books.all.contains(sequence))
     }
 
     /// Whether more than `bound` are not acknowledged, or the numbers have more than `bound` runs with holes
     /// between.
     pub(super) fn exceed(&self, bound: usize) -> bool {
-        self.pending_count > bound || self.all.len() > bound
+        self.0.as_ref().is_some_and(|books| books.pending_count > bound || books.all.len() > bound)
     }
 
     /// Says what is to be said.
+    #[inline]
     pub(super) fn write(&mut self, packet: &mut PacketWriter<'_>) {
-        while let Some(sequence) = self.due.min() {
+        let Some(books) = &mut self.0 else { return };
+        while let Some(sequence) = books.due.min() {
             if packet.write(&RetireConnectionId { sequence }).is_err() {
                 return;
             }
-            self.due.remove(sequence..sequence + 1);
+            books.due.remove(sequence..sequence + 1);
         }
     }
 
     /// The peer knows.
     pub(super) fn acked(&mut self, record: &Record) {
         let Record::RetireConnectionId { sequence } = *record else { return };
-        if self.pending.contains(sequence) {
-            self.pending.remove(sequence..sequence + 1);
-            self.pending_count -= 1;
-            self.due.remove(sequence..sequence + 1);
+        let Some(books) = &mut self.0 else { return };
+        if books.pending.contains(sequence) {
+            books.pending.remove(sequence..sequence + 1);
+            books.pending_count -= 1;
+            books.due.remove(sequence..sequence + 1);
         }
     }
 
     /// The peer may not know: it is said again.
     pub(super) fn lost(&mut self, record: &Record) {
         let Record::RetireConnectionId { sequence } = *record else { return };
-        if self.pending.contains(sequence) {
-            self.due.insert_one(sequence);
+        let Some(books) = &mut self.0 else { return };
+        if books.pending.contains(sequence) {
+            books.due.insert_one(sequence);
         }
     }
 }

@@ -18,9 +18,12 @@ pub enum TokenChange {
 }
 
 /// Changes that the endpoint has not been told of. A change and its opposite cancel each other, so there are
-/// never more than tokens the endpoint holds and tokens in use together, however long nobody asks.
+/// never more than tokens the endpoint holds and tokens in use together, however long nobody asks. `None` if there are
+/// none.
 #[derive(Debug, Default)]
-pub(super) struct TokenChanges(VecDeque<TokenChange>);
+pub(super) struct TokenChanges(Option<Box<VecDeque<TokenChange>>>);
+
+const _: () = assert!(size_of::<TokenChanges>() <= 8);
 
 impl TokenChanges {
     /// The token's ID came into use.
@@ -38,15 +41,21 @@ impl TokenChanges {
     }
 
     fn note(&mut self, change: TokenChange, opposite: TokenChange) {
-        match self.0.iter().position(|noted| *noted == opposite) {
-            Some(at) => drop(self.0.remove(at)),
-            None => self.0.push_back(change),
+        let changes = self.0.get_or_insert_default();
+        match changes.iter().position(|noted| *noted == opposite) {
+            Some(at) => drop(changes.remove(at)),
+            None => changes.push_back(change),
         }
     }
 
     /// The next change to pass on.
+    #[inline]
     pub(super) fn poll(&mut self) -> Option<TokenChange> {
-        self.0.pop_front()
+        let next = self.0.as_mut()?.pop_front();
+        if next.is_none() {
+            self.0 = None;
+        }
+        next
     }
 }
 
@@ -67,6 +76,7 @@ mod tests {
         assert_eq!(changes.poll(), token(1).map(TokenChange::Watch));
         assert_eq!(changes.poll(), token(2).map(TokenChange::Forget));
         assert_eq!(changes.poll(), None);
+        assert!(changes.0.is_none());
     }
 
     #[test]

@@ -24,29 +24,34 @@ pub enum PathState {
 }
 
 /// A path and its own measure of the network: nothing here outlives the path or is taken from another.
+///
+/// It lies in memory as it is written here: what every datagram touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Path {
     /// Its name within the connection.
     pub id: PathId,
-    /// Its two ends.
-    pub tuple: FourTuple,
-    /// The peer's connection ID that is used on it.
-    pub dcid: ConnectionId,
-    /// Whether the peer was shown to be there.
-    pub state: PathState,
-    /// Round-trip time.
-    pub rtt: Rtt,
-    /// Bytes in flight, and how many may be.
-    pub window: Window,
-    /// Spreads datagrams over the round trip.
-    pub pacer: Pacer,
-    /// Challenges sent and answers owed.
-    pub validation: Validation,
-    /// A PING is to be sent on it, though it is not home.
-    pub ping: bool,
     /// Largest datagram it is known to carry, in UDP payload bytes.
     pub datagram_size: u16,
+    /// The peer's connection ID that is used on it.
+    pub dcid: ConnectionId,
+    /// A PING is to be sent on it, though it is not home.
+    pub ping: bool,
+    /// Its two ends.
+    pub tuple: FourTuple,
+    /// Challenges sent and answers owed.
+    pub validation: Validation,
+    /// Bytes in flight, and how many may be.
+    pub window: Window,
+    /// Round-trip time.
+    pub rtt: Rtt,
+    /// Spreads datagrams over the round trip.
+    pub pacer: Pacer,
+    /// Whether the peer was shown to be there.
+    pub state: PathState,
 }
+
+const _: () = assert!(size_of::<Path>() <= 240);
 
 impl Path {
     /// What may be sent before the peer proves to be there; `None`: no limit.

@@ -59,11 +59,23 @@ struct Attempts {
 
 /// Challenges sent and answers owed.
 #[derive(Debug, Default)]
-pub struct Validation {
+pub struct Validation(Option<Box<Exchange>>);
+
+const _: () = assert!(size_of::<Validation>() <= 8);
+
+/// What is under way: nothing on almost every path, almost all the time.
+#[derive(Debug, Default)]
+struct Exchange {
     wanted: Option<[u8; 8]>,
     sent: SmallVec<[Sent; 1]>,
     owed: SmallVec<[[u8; 8]; 1]>,
     attempts: Option<Attempts>,
+}
+
+impl Exchange {
+    fn is_over(&self) -> bool {
+        self.wanted.is_none() && self.sent.is_empty() && self.owed.is_empty() && self.attempts.is_none()
+    }
 }
 
 impl Validation {
@@ -72,92 +84,116 @@ impl Validation {
         Self::default()
     }
 
+    fn exchange(&mut self) -> &mut Exchange {
+        self.0.get_or_insert_default()
+    }
+
+    /// Forgets an exchange that is over.
+    fn rest(&mut self) {
+        if self.0.as_ref().is_some_and(|exchange| exchange.is_over()) {
+            self.0 = None;
+        }
+    }
+
     /// Wants one challenge with this data sent; it replaces one that was not sent yet.
     pub fn want(&mut self, data: [u8; 8]) {
-        self.wanted = Some(data);
+        self.exchange().wanted = Some(data);
     }
 
     /// Wants the path proved: asks now and twice more, the wait doubling from `pto`.
     pub fn begin(&mut self, now: Instant, data: [u8; 8], pto: Duration) {
         self.want(data);
-        self.attempts = Some(Attempts { made: 1, next: now + pto, spacing: pto });
+        self.exchange().attempts = Some(Attempts { made: 1, next: now + pto, spacing: pto });
     }
 
     /// Whether a path that was begun is to be asked once more because its peer spoke: each challenge may be lost, and a
     /// peer that only listens gives few occasions. So often that all stay answerable for a whole wait.
     pub fn may_repeat(&self, now: Instant) -> bool {
-        let Some(attempts) = &self.attempts else { return false };
+        let Some(Exchange { wanted: None, sent, attempts: Some(attempts), .. }) = self.0.as_deref() else {
+            return false;
+        };
         let gap = attempts.spacing / MAX_ANSWERABLE as u32;
-        self.wanted.is_none() && self.sent.last().is_none_or(|sent| now.since(sent.at) >= gap)
+        sent.last().is_none_or(|sent| now.since(sent.at) >= gap)
     }
 
     /// Whether a challenge waits to be sent.
+    #[inline]
     pub fn is_wanted(&self) -> bool {
-        self.wanted.is_some()
+        self.0.as_ref().is_some_and(|exchange| exchange.wanted.is_some())
     }
 
     /// Whether an answer waits to be sent.
+    #[inline]
     pub fn is_owed(&self) -> bool {
-        !self.owed.is_empty()
+        self.0.as_ref().is_some_and(|exchange| !exchange.owed.is_empty())
     }
 
     /// The peer asks: its data is to be sent back on this path.
     pub fn on_challenge(&mut self, data: [u8; 8]) {
-        if self.owed.contains(&data) {
+        let owed = &mut self.exchange().owed;
+        if owed.contains(&data) {
             return;
         }
-        if self.owed.len() == MAX_OWED {
-            self.owed.remove(0);
+        if owed.len() == MAX_OWED {
+            owed.remove(0);
         }
-        self.owed.push(data);
+        owed.push(data);
     }
 
     /// The peer answers: what that proves, if it answers a challenge of this path.
     pub fn on_response(&mut self, now: Instant, data: [u8; 8]) -> Option<Answer> {
-        let sent = *self.sent.iter().find(|sent| sent.data == data)?;
-        self.sent.clear();
-        self.wanted = None;
-        self.attempts = None;
+        let exchange = self.0.as_mut()?;
+        let sent = *exchange.sent.iter().find(|sent| sent.data == data)?;
+        **exchange = Exchange { owed: std::mem::take(&mut exchange.owed), ..Exchange::default() };
+        self.rest();
         Some(Answer { rtt: now.since(sent.at), padded: sent.padded.is_some() })
     }
 
     /// Writes the answers owed, then the challenge wanted; what does not fit waits.
+    #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
-        self.owed.retain(|data| packet.write(&PathResponse { data: *data }).is_err());
-        if let Some(data) = self.wanted {
+        let Some(exchange) = &mut self.0 else { return };
+        exchange.owed.retain(|data| packet.write(&PathResponse { data: *data }).is_err());
+        if let Some(data) = exchange.wanted {
             // It is taken for sent when the datagram is complete: only then its size is known.
             let _ = packet.write(&PathChallenge { data });
         }
+        self.rest();
     }
 
     /// Whether a challenge of full size is among these packets: the path is known to carry as much, answer or not.
     pub fn is_carried(&self, has: impl Fn(PacketNumber) -> bool) -> bool {
-        self.sent.iter().filter_map(|sent| sent.padded).any(has)
+        let sent = self.0.iter().flat_map(|exchange| &exchange.sent);
+        sent.filter_map(|sent| sent.padded).any(has)
     }
 
     /// The datagram that [`Validation::write`] wrote into is complete; `padded` names its packet if it is of full size.
+    #[inline]
     pub fn on_sent(&mut self, now: Instant, padded: Option<PacketNumber>) {
-        let Some(data) = self.wanted.take() else { return };
-        if self.sent.len() == MAX_ANSWERABLE {
-            self.sent.remove(0);
+        let Some(exchange) = &mut self.0 else { return };
+        let Some(data) = exchange.wanted.take() else { return };
+        if exchange.sent.len() == MAX_ANSWERABLE {
+            exchange.sent.remove(0);
         }
-        self.sent.push(Sent { data, at: now, padded });
+        exchange.sent.push(Sent { data, at: now, padded });
     }
 
     /// When [`Validation::expire`] is to be called.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        self.attempts.map(|attempts| attempts.next)
+        Some(self.0.as_ref()?.attempts?.next)
     }
 
     /// The deadline may have come; [`Expiry::Again`] is to be followed by [`Validation::want`].
     pub fn expire(&mut self, now: Instant) -> Expiry {
-        let Some(attempts) = &mut self.attempts else { return Expiry::Nothing };
+        let Some(exchange) = &mut self.0 else { return Expiry::Nothing };
+        let Some(attempts) = &mut exchange.attempts else { return Expiry::Nothing };
         if now < attempts.next {
             return Expiry::Nothing;
         }
         if attempts.made == ATTEMPTS {
-            self.attempts = None;
-            self.wanted = None;
+            (exchange.attempts, exchange.wanted) = (None, None);
+            self.rest();
             return Expiry::Failed;
         }
         attempts.made += 1;
@@ -234,6 +270,21 @@ mod tests {
         validation.on_challenge([1; 8]);
         validation.on_challenge([2; 8]);
         assert_eq!(sent(&mut validation), [Record::PathResponse, Record::PathResponse]);
+    }
+
+    #[test]
+    fn an_exchange_that_is_over_holds_no_memory() {
+        let mut validation = Validation::new();
+        validation.on_challenge([1; 8]);
+        validation.want([2; 8]);
+        sent(&mut validation);
+        validation.on_sent(at(0), None);
+        assert!(validation.0.is_some());
+        assert!(validation.on_response(at(10), [2; 8]).is_some());
+        assert!(validation.0.is_none());
+        validation.on_challenge([1; 8]);
+        sent(&mut validation);
+        assert!(validation.0.is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::frame::Record;
-use crate::id::{PacketNumber, PathId};
+use crate::id::{PacketNumber, PathId, StreamId};
 use crate::time::Instant;
 
 /// The fates of packets since the last [`clear`](Self::clear).
@@ -65,35 +65,85 @@ impl Fates {
     /// The sums of one path.
     #[inline]
     pub(super) fn path(&mut self, id: PathId) -> &mut PathFate {
-        let at = self.paths.iter().position(|(path, _)| *path == id).unwrap_or_else(|| {
-            self.paths.push((id, PathFate::default()));
-            self.paths.len() - 1
-        });
-        &mut self.paths[at].1
+        fate_of(&mut self.paths, id)
     }
 }
 
-/// Appends a record, or lets it extend the last one if both are STREAM ranges that adjoin.
+/// The sums of one path, among those of all.
 #[inline]
-pub(super) fn merge(list: &mut Vec<Record>, record: Record) {
-    if let Record::Stream { id, offset, len, fin } = record
-        && let Some(Record::Stream { id: last, offset: start, len: before, fin: ends }) = list.last_mut()
-        && *last == id
-        && !*ends
-        && start.checked_add(u64::from(*before)) == Some(offset)
-        && let Some(sum) = before.checked_add(len)
-    {
-        *before = sum;
-        *ends = fin;
-        return;
+pub(super) fn fate_of(paths: &mut SmallVec<[(PathId, PathFate); 2]>, id: PathId) -> &mut PathFate {
+    let at = paths.iter().position(|(path, _)| *path == id).unwrap_or_else(|| {
+        paths.push((id, PathFate::default()));
+        paths.len() - 1
+    });
+    &mut paths[at].1
+}
+
+/// Appends records to a list. STREAM ranges that adjoin become one, which is held back until none extends it.
+#[derive(Debug)]
+pub(super) struct Telling<'a> {
+    list: &'a mut Vec<Record>,
+    run: Option<Run>,
+}
+
+/// A STREAM record in the making.
+#[derive(Debug)]
+struct Run {
+    id: StreamId,
+    offset: u64,
+    len: u16,
+    fin: bool,
+}
+
+impl<'a> Telling<'a> {
+    /// Begins; to be followed by [`finish`](Self::finish).
+    pub(super) fn new(list: &'a mut Vec<Record>) -> Self {
+        Self { list, run: None }
     }
-    list.push(record);
+
+    /// Tells the next record.
+    #[inline]
+    pub(super) fn tell(&mut self, record: Record) {
+        let Record::Stream { id, offset, len, fin } = record else { return self.tell_other(record) };
+        if let Some(run) = &mut self.run
+            && run.id == id
+            && !run.fin
+            && run.offset.checked_add(u64::from(run.len)) == Some(offset)
+            && let Some(sum) = run.len.checked_add(len)
+        {
+            (run.len, run.fin) = (sum, fin);
+            return;
+        }
+        self.flush();
+        self.run = Some(Run { id, offset, len, fin });
+    }
+
+    fn tell_other(&mut self, record: Record) {
+        self.flush();
+        self.list.push(record);
+    }
+
+    /// Tells an ACK, which nothing else depends on: it may come before what is held back.
+    #[inline]
+    pub(super) fn tell_ack(&mut self, largest: PacketNumber) {
+        self.list.push(Record::Ack { largest });
+    }
+
+    /// Appends what is held back.
+    pub(super) fn finish(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if let Some(Run { id, offset, len, fin }) = self.run.take() {
+            self.list.push(Record::Stream { id, offset, len, fin });
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::StreamId;
 
     fn stream(id: u64, offset: u64, len: u16, fin: bool) -> Record {
         Record::Stream { id: StreamId::from_wire(id), offset, len, fin }
@@ -101,7 +151,9 @@ mod tests {
 
     fn merged(records: &[Record]) -> Vec<Record> {
         let mut list = Vec::new();
-        records.iter().for_each(|record| merge(&mut list, *record));
+        let mut telling = Telling::new(&mut list);
+        records.iter().for_each(|record| telling.tell(*record));
+        telling.finish();
         list
     }
 
@@ -115,6 +167,17 @@ mod tests {
     fn ranges_with_a_gap_or_of_two_streams_stay_apart() {
         let records = [stream(0, 0, 10, false), stream(4, 10, 10, false), stream(4, 21, 10, false)];
         assert_eq!(merged(&records), records);
+    }
+
+    #[test]
+    fn an_ack_between_two_ranges_does_not_part_them() {
+        let mut list = Vec::new();
+        let mut telling = Telling::new(&mut list);
+        telling.tell(stream(0, 0, 10, false));
+        telling.tell_ack(7);
+        telling.tell(stream(0, 10, 10, false));
+        telling.finish();
+        assert_eq!(list, [Record::Ack { largest: 7 }, stream(0, 0, 20, false)]);
     }
 
     #[test]

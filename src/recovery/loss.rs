@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::fates::Fates;
+use super::fates::{Fates, PathFate, Telling, fate_of};
 use super::rtt::RttView;
 use super::sent::{Entry, Sent, SentPackets, State};
 use crate::error::TransportError;
 use crate::frame::{Ack, Record};
 use crate::id::{PacketNumber, PathId};
 use crate::range_set::RangeSet;
-use crate::time::{Instant, earliest};
+use crate::time::Instant;
 
 /// Packets sent later that must arrive (RFC 9002, Section 6.1.1: kPacketThreshold).
 const PACKET_THRESHOLD: u32 = 3;
@@ -70,8 +70,8 @@ impl Arrived {
     }
 
     /// Enters them in the path's sums, and as evidence.
-    fn enter(self, evidence: &mut SmallVec<[Evidence; 1]>, fates: &mut Fates) {
-        let fate = fates.path(self.path);
+    fn enter(self, evidence: &mut SmallVec<[Evidence; 1]>, fates: &mut SmallVec<[(PathId, PathFate); 2]>) {
+        let fate = fate_of(fates, self.path);
         fate.acked_bytes += self.bytes;
         fate.newest_acked_sent = fate.newest_acked_sent.max(Some(self.time));
         testify(evidence, self.path, self.newest);
@@ -97,18 +97,21 @@ pub struct Newest {
 pub struct Ledger {
     sent: SentPackets,
     next: PacketNumber,
-    skipped: RangeSet,
-    largest_acked: Option<PacketNumber>,
-    evidence: SmallVec<[Evidence; 1]>,
-    /// When the next packet is lost by time.
-    loss_time: Option<Instant>,
+    /// Numbers below may be acknowledged: one above the largest the peer did.
+    acked_below: PacketNumber,
+    /// When the next packet is lost by time; [`Instant::FAR`] if none is.
+    loss_time: Instant,
     /// Ack-eliciting packets in flight.
     awaited: u32,
-    /// When the last of those was sent.
-    last_awaited: Option<Instant>,
-    /// Packets sent since then.
+    /// Packets sent since the last ack-eliciting one.
     unasked: u32,
+    /// When that was sent, if any is in flight.
+    last_awaited: Instant,
+    evidence: SmallVec<[Evidence; 1]>,
+    skipped: RangeSet,
 }
+
+const _: () = assert!(size_of::<Ledger>() <= 192);
 
 impl Ledger {
     /// Books without an entry.
@@ -116,13 +119,13 @@ impl Ledger {
         Self {
             sent: SentPackets::new(),
             next: 0,
-            skipped: RangeSet::new(),
-            largest_acked: None,
-            evidence: SmallVec::new(),
-            loss_time: None,
+            acked_below: 0,
+            loss_time: Instant::FAR,
             awaited: 0,
-            last_awaited: None,
             unasked: 0,
+            last_awaited: Instant::ZERO,
+            evidence: SmallVec::new(),
+            skipped: RangeSet::new(),
         }
     }
 
@@ -135,19 +138,19 @@ impl Ledger {
     /// The largest number the peer acknowledged.
     #[inline]
     pub fn largest_acked(&self) -> Option<PacketNumber> {
-        self.largest_acked
+        self.acked_below.checked_sub(1)
     }
 
     /// When the next packet is lost by time.
     #[inline]
     pub fn loss_time(&self) -> Option<Instant> {
-        self.loss_time
+        Some(self.loss_time).filter(|time| *time < Instant::FAR)
     }
 
     /// When the last ack-eliciting packet was sent, if any such is in flight.
     #[inline]
     pub fn awaiting_since(&self) -> Option<Instant> {
-        self.last_awaited.filter(|_| self.awaited > 0)
+        (self.awaited > 0).then_some(self.last_awaited)
     }
 
     /// How many packets were sent since then.
@@ -176,7 +179,7 @@ impl Ledger {
         self.sent.push(now, sent, records);
         if sent.ack_eliciting && sent.in_flight {
             self.awaited += 1;
-            self.last_awaited = Some(now);
+            self.last_awaited = now;
             self.unasked = 0;
         } else {
             self.unasked = self.unasked.saturating_add(1);
@@ -198,6 +201,7 @@ impl Ledger {
         let mut newest = None;
         let mut any_eliciting = false;
         let mut arrived: Option<Arrived> = None;
+        let mut telling = Telling::new(&mut fates.acked);
         for range in ack.ranges() {
             while skipped.next_if(|skip| skip.start > *range.end()).is_some() {}
             if skipped.peek().is_some_and(|skip| skip.end > *range.start()) {
@@ -213,7 +217,7 @@ impl Ledger {
                     continue;
                 }
                 entry.state = State::Acked;
-                further.tell(entry, &mut fates.acked);
+                further.tell(position, entry, &mut telling);
                 any_eliciting |= entry.ack_eliciting;
                 newest = newest.max(Some(position));
                 if entry.in_flight {
@@ -223,17 +227,19 @@ impl Ledger {
                         Some(run) if run.path == entry.path => run.extend(entry, position),
                         _ => {
                             let begun = Arrived::begin(entry, position);
-                            arrived
-                                .replace(begun)
-                                .into_iter()
-                                .for_each(|run| run.enter(&mut self.evidence, fates));
+                            if let Some(run) = arrived.replace(begun) {
+                                run.enter(&mut self.evidence, &mut fates.paths);
+                            }
                         }
                     }
                 }
             }
-            arrived.take().into_iter().for_each(|run| run.enter(&mut self.evidence, fates));
+            if let Some(run) = arrived.take() {
+                run.enter(&mut self.evidence, &mut fates.paths);
+            }
         }
-        self.largest_acked = self.largest_acked.max(Some(ack.largest));
+        telling.finish();
+        self.acked_below = self.acked_below.max(ack.largest + 1);
         let Some(position) = newest else { return Ok(None) };
         let (number, entry) = (self.sent.number_at(position), self.sent.at(position));
         let is_seek = entry.ack_eliciting && !entry.in_flight;
@@ -255,15 +261,15 @@ impl Ledger {
         let start = self.sent.start();
         let end = self.evidence.iter().map(|e| e.newest).max().unwrap_or(0);
         if end <= start {
-            self.loss_time = None;
+            self.loss_time = Instant::FAR;
             self.forget_old_evidence(start);
             return;
         }
-        let is_due = self.loss_time.is_some_and(|time| time <= now);
+        let is_due = self.loss_time().is_some_and(|time| time <= now);
         let from = if is_due || end - start <= SHORT { start } else { self.unjudged().clamp(start, end) };
-        let untouched = self.loss_time.filter(|_| from > start);
+        let untouched = if from > start { self.loss_time } else { Instant::FAR };
         let thresholds = self.thresholds(from);
-        self.loss_time = earliest(untouched, self.judge(now, from..end, &thresholds, view, sampled, fates));
+        self.loss_time = untouched.min(self.judge(now, from..end, &thresholds, view, sampled, fates));
         self.settle();
     }
 
@@ -302,7 +308,8 @@ impl Ledger {
         evidence.iter_mut().map(threshold).collect()
     }
 
-    /// Goes through a run of packets and returns when the first of those left is lost by time.
+    /// Goes through a run of packets and returns when the first of those left is lost by time, or
+    /// [`Instant::FAR`].
     fn judge(
         &mut self,
         now: Instant,
@@ -311,8 +318,9 @@ impl Ledger {
         view: impl Fn(PathId) -> RttView,
         sampled: impl Fn(PathId) -> Option<Instant>,
         fates: &mut Fates,
-    ) -> Option<Instant> {
-        let mut loss_time = None;
+    ) -> Instant {
+        let mut loss_time = Instant::FAR;
+        let mut telling = Telling::new(&mut fates.lost);
         let mut spans = Spans::default();
         let quiet_end = run.end.saturating_sub(u64::from(PACKET_THRESHOLD));
         let (entries, further) = self.sent.run(run.clone());
@@ -336,16 +344,16 @@ impl Ledger {
             let rtt = view(entry.path);
             let time = entry.time + rtt.loss_delay();
             if !outrun && time > now {
-                loss_time = earliest(loss_time, Some(time));
+                loss_time = loss_time.min(time);
                 if let Some(evidence) = self.evidence.iter_mut().find(|e| e.path == entry.path) {
                     evidence.judged = evidence.judged.min(position);
                 }
                 continue;
             }
             entry.state = State::Gone;
-            further.tell(entry, &mut fates.lost);
+            further.tell(position, entry, &mut telling);
             fates.lost_packets += 1;
-            let fate = fates.path(entry.path);
+            let fate = fate_of(&mut fates.paths, entry.path);
             fate.lost_bytes += u64::from(entry.len);
             fate.largest_lost_sent = fate.largest_lost_sent.max(Some(entry.time));
             if entry.ack_eliciting {
@@ -356,6 +364,7 @@ impl Ledger {
                 }
             }
         }
+        telling.finish();
         loss_time
     }
 
@@ -368,31 +377,37 @@ impl Ledger {
 
     /// Gives the oldest awaited packets' records to `fates.lost`; the packets stay in flight.
     pub fn reoffer_oldest(&self, packets: usize, fates: &mut Fates) {
-        let all = self.sent.iter(self.sent.start()..self.sent.end());
-        for entry in all.filter(|entry| entry.is_awaited()).take(packets) {
-            self.sent.further().tell(entry, &mut fates.lost);
+        let all = self.sent.start()..self.sent.end();
+        let entries = all.clone().zip(self.sent.iter(all));
+        let mut telling = Telling::new(&mut fates.lost);
+        for (position, entry) in entries.filter(|(_, entry)| entry.is_awaited()).take(packets) {
+            self.sent.further().tell(position, entry, &mut telling);
         }
+        telling.finish();
     }
 
     /// Declares lost what was sent on a path, or on every one, without a verdict on congestion.
     pub fn abandon(&mut self, path: Option<PathId>, fates: &mut Fates) {
-        let (entries, further) = self.sent.run(self.sent.start()..self.sent.end());
-        for entry in entries {
+        let all = self.sent.start()..self.sent.end();
+        let (entries, further) = self.sent.run(all.clone());
+        let mut telling = Telling::new(&mut fates.lost);
+        for (position, entry) in all.zip(entries) {
             if entry.state != State::Waiting || path.is_some_and(|path| path != entry.path) {
                 continue;
             }
             entry.state = State::Gone;
-            further.tell(entry, &mut fates.lost);
+            further.tell(position, entry, &mut telling);
             if entry.in_flight {
                 self.awaited -= u32::from(entry.ack_eliciting);
                 fates.lost_packets += 1;
-                fates.path(entry.path).discarded_bytes += u64::from(entry.len);
+                fate_of(&mut fates.paths, entry.path).discarded_bytes += u64::from(entry.len);
             }
         }
+        telling.finish();
         self.evidence.retain(|e| path.is_some_and(|path| path != e.path));
         self.settle();
         if self.sent.is_empty() {
-            self.loss_time = None;
+            self.loss_time = Instant::FAR;
         }
     }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::time::{Instant, micros};
 
 /// Datagrams that may always go at once after a rest (RFC 9002, Section 7.7: the initial window).
-const MIN_BURST: u64 = 10;
+const MIN_BURST: u32 = 10;
 /// Datagrams that never go at once, whatever the rate.
-const MAX_BURST: u64 = 256;
+const MAX_BURST: u32 = 256;
 /// Datagrams worth waking up for.
 const MIN_QUANTUM: u64 = 2;
 /// What the bucket holds, in microseconds of sending.
@@ -20,16 +20,22 @@ const BURST_MICROS: u64 = 2_000;
 /// A token bucket of bytes.
 #[derive(Debug, Clone)]
 pub struct Pacer {
-    tokens: u64,
-    /// When `tokens` was right. `None`: nothing was sent yet and the bucket is full.
-    at: Option<Instant>,
+    /// When `tokens` was right.
+    at: Instant,
+    /// [`FULL`] until first asked.
+    tokens: u32,
     datagram_size: u16,
 }
+
+const _: () = assert!(size_of::<Pacer>() <= 16);
+
+/// More than any bucket holds.
+const FULL: u32 = u32::MAX;
 
 impl Pacer {
     /// A full bucket for datagrams of this many bytes.
     pub fn new(datagram_size: u16) -> Self {
-        Self { tokens: 0, at: None, datagram_size }
+        Self { at: Instant::ZERO, tokens: FULL, datagram_size }
     }
 
     /// The path carries datagrams of another size now.
@@ -44,17 +50,18 @@ impl Pacer {
         }
         let level = self.level(now, window, rtt);
         // Rounding must not eat what trickles in: the clock moves on only with the level.
-        if level != self.tokens || self.at.is_none() {
-            self.tokens = level;
-            self.at = Some(now);
+        if level != self.tokens {
+            (self.tokens, self.at) = (level, now);
         }
-        level
+        level.into()
     }
 
     /// Takes note that `bytes` went. A datagram may overdraw what [`budget`](Self::budget) allowed; probes
     /// may too.
     pub fn on_sent(&mut self, bytes: u64) {
-        self.tokens = self.tokens.saturating_sub(bytes);
+        if self.tokens != FULL {
+            self.tokens = self.tokens.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
     }
 
     /// When enough has trickled in to send again; `None` if a datagram may go now.
@@ -63,29 +70,29 @@ impl Pacer {
             return None;
         }
         let datagram = u64::from(self.datagram_size);
-        let level = self.level(now, window, rtt);
+        let level = u64::from(self.level(now, window, rtt));
         if level >= datagram {
             return None;
         }
-        let quantum =
-            flow(window, rtt, BURST_MICROS / 2).max(MIN_QUANTUM * datagram).min(self.capacity(window, rtt));
+        let quantum = flow(window, rtt, BURST_MICROS / 2)
+            .max(MIN_QUANTUM * datagram)
+            .min(self.capacity(window, rtt).into());
         let missing = u128::from(quantum - level.min(quantum));
         let per_round = u128::from(rate(window).max(1));
         let wait = (missing * u128::from(micros(rtt))).div_ceil(per_round);
         Some(now + Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
-    fn level(&self, now: Instant, window: u64, rtt: Duration) -> u64 {
-        let capacity = self.capacity(window, rtt);
-        match self.at {
-            None => capacity,
-            Some(at) => self.tokens.saturating_add(flow(window, rtt, micros(now.since(at)))).min(capacity),
-        }
+    fn level(&self, now: Instant, window: u64, rtt: Duration) -> u32 {
+        let inflow = flow(window, rtt, micros(now.since(self.at)));
+        let inflow = u32::try_from(inflow).unwrap_or(u32::MAX);
+        self.tokens.saturating_add(inflow).min(self.capacity(window, rtt))
     }
 
-    fn capacity(&self, window: u64, rtt: Duration) -> u64 {
-        let datagram = u64::from(self.datagram_size);
-        flow(window, rtt, BURST_MICROS).clamp(MIN_BURST * datagram, MAX_BURST * datagram)
+    fn capacity(&self, window: u64, rtt: Duration) -> u32 {
+        let datagram = u32::from(self.datagram_size);
+        let burst = u32::try_from(flow(window, rtt, BURST_MICROS)).unwrap_or(u32::MAX);
+        burst.clamp(MIN_BURST * datagram, MAX_BURST * datagram)
     }
 }
 

@@ -17,23 +17,26 @@ use crate::time::{Instant, micros};
 /// Runs of packet numbers that are remembered and reported.
 const MAX_RANGES: usize = 64;
 /// An ACK is due for every second ack-eliciting packet (RFC 9000, Section 13.2.2).
-const PACKETS_PER_ACK: u32 = 2;
+const PACKETS_PER_ACK: u8 = 2;
 
 /// Received packets of one space.
 #[derive(Debug)]
 pub struct Received {
-    space: SpaceId,
-    max_ack_delay: Duration,
     numbers: RangeSet,
     /// Numbers below are forgotten and count as received.
     floor: PacketNumber,
     /// When the largest number arrived.
     largest_at: Instant,
-    /// Ack-eliciting packets since the last ACK.
-    unreported: u32,
     timing: Timing,
+    /// In microseconds, saturated.
+    max_ack_delay: u32,
+    /// Ack-eliciting packets since the last ACK, saturated.
+    unreported: u8,
+    space: SpaceId,
     ecn: EcnCounts,
 }
+
+const _: () = assert!(size_of::<Received>() <= 88);
 
 /// When the next ACK is worth a packet of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +54,13 @@ impl Received {
     /// the peer knows; in the others by nothing.
     pub fn new(space: SpaceId, max_ack_delay: Duration) -> Self {
         Self {
-            space,
-            max_ack_delay,
             numbers: RangeSet::new(),
             floor: 0,
             largest_at: Instant::ZERO,
-            unreported: 0,
             timing: Timing::Idle,
+            max_ack_delay: u32::try_from(micros(max_ack_delay)).unwrap_or(u32::MAX),
+            unreported: 0,
+            space,
             ecn: EcnCounts::default(),
         }
     }
@@ -111,7 +114,7 @@ impl Received {
             if notable || self.space != SpaceId::Data || self.unreported >= PACKETS_PER_ACK {
                 self.timing = Timing::Due;
             } else if self.timing == Timing::Idle {
-                self.timing = Timing::By(now + self.max_ack_delay);
+                self.timing = Timing::By(now + Duration::from_micros(self.max_ack_delay.into()));
             }
         }
     }

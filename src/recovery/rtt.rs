@@ -10,16 +10,18 @@ use crate::id::SpaceId;
 /// Granularity of timers (RFC 9002, Section 6.1.2: kGranularity).
 pub const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// Estimator of a path's round-trip time.
+/// Estimator of a path's round-trip time. All times are in nanoseconds, saturated.
 #[derive(Debug, Clone)]
 pub struct Rtt {
-    smoothed: Duration,
-    variance: Duration,
-    min: Duration,
-    latest: Duration,
-    initial: Duration,
+    smoothed: u64,
+    variance: u64,
+    /// What was assumed at first, before there is a sample.
+    min: u64,
+    latest: u64,
     has_sample: bool,
 }
+
+const _: () = assert!(size_of::<Rtt>() <= 40);
 
 /// A path's round-trip time as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,8 @@ pub struct RttView {
 impl Rtt {
     /// Assumes `initial` until a round trip is measured (RFC 9002, Section 6.2.2).
     pub fn new(initial: Duration) -> Self {
-        let variance = initial / 2;
-        Self { smoothed: initial, variance, min: initial, latest: initial, initial, has_sample: false }
+        let initial = nanos(initial);
+        Self { smoothed: initial, variance: initial / 2, min: initial, latest: initial, has_sample: false }
     }
 
     /// Takes a measured round trip in, of which the peer says that it waited `ack_delay`.
@@ -50,6 +52,7 @@ impl Rtt {
     /// The caller limits `ack_delay` to the peer's max_ack_delay once the handshake is confirmed (Section
     /// 5.3).
     pub fn on_sample(&mut self, sample: Duration, ack_delay: Duration, handshake_confirmed: bool) {
+        let (sample, ack_delay) = (nanos(sample), nanos(ack_delay));
         if !self.has_sample {
             self.has_sample = true;
             self.min = sample;
@@ -76,14 +79,14 @@ impl Rtt {
     /// Not a sample: it shapes the first probe timeouts, and a first real sample replaces it wholly.
     pub fn seed_hint(&mut self, smoothed: Duration, variance: Duration) {
         if !self.has_sample {
-            (self.smoothed, self.variance) = (smoothed, variance);
+            (self.smoothed, self.variance) = (nanos(smoothed), nanos(variance));
         }
     }
 
     /// Goes back from a hint to the initial assumption, once the hint did not serve; a sample stays.
     pub fn forget_hint(&mut self) {
         if !self.has_sample {
-            *self = Self::new(self.initial);
+            *self = Self::new(Duration::from_nanos(self.min));
         }
     }
 
@@ -95,13 +98,19 @@ impl Rtt {
     /// The estimate as it stands.
     #[inline]
     pub fn view(&self, max_ack_delay: Duration) -> RttView {
-        let Self { smoothed, variance, min, latest, initial: _, has_sample } = *self;
+        let Self { smoothed, variance, min, latest, has_sample } = *self;
+        let [smoothed, variance, min, latest] = [smoothed, variance, min, latest].map(Duration::from_nanos);
         RttView { smoothed, variance, min, latest, max_ack_delay, has_sample }
     }
 }
 
+/// A duration in nanoseconds, at most `u64::MAX`: five centuries.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Weighs an average with `weight` parts of what it was and one part of what came.
-fn weigh(average: Duration, weight: u32, sample: Duration) -> Duration {
+fn weigh(average: u64, weight: u64, sample: u64) -> u64 {
     average.saturating_mul(weight).saturating_add(sample) / (weight + 1)
 }
 

@@ -2,14 +2,15 @@
 //!
 //! A position counts the entries that were put in before and stays the same while the ring drains. Numbers
 //! are mapped to positions by segments: a small gap is filled with holes, a large one (a skip of thousands, a
-//! long run of packets that nobody will acknowledge) begins another segment and costs nothing. The single
-//! record that most packets have lies in the entry itself; further ones lie in a queue beside the ring, which
-//! drains with it.
+//! long run of packets that nobody will acknowledge) begins another segment and costs nothing. What most
+//! packets have, an ACK and another record, lies in the entry itself; further ones lie in a queue beside the
+//! ring, which drains with it.
 
 use std::collections::{VecDeque, vec_deque};
+use std::num::NonZeroU32;
 use std::ops::{Range, RangeInclusive};
 
-use super::fates::merge;
+use super::fates::Telling;
 use crate::frame::Record;
 use crate::id::{PacketNumber, PathId};
 use crate::time::Instant;
@@ -56,13 +57,13 @@ pub struct Entry {
     /// When it was sent.
     pub time: Instant,
     record: Option<Record>,
-    /// Where its further records begin, as the queue counts.
-    further_at: u32,
-    further: u16,
-    /// Its length in bytes.
-    pub len: u16,
+    /// How far its ACK went, counted from one below [`Further::acks_from`].
+    ack: Option<NonZeroU32>,
     /// Where it went.
     pub path: PathId,
+    /// Its length in bytes.
+    pub len: u16,
+    has_further: bool,
     /// Its fate.
     pub state: State,
     /// Whether the peer must acknowledge it.
@@ -77,10 +78,10 @@ impl Entry {
     const HOLE: Self = Self {
         time: Instant::ZERO,
         record: None,
-        further_at: 0,
-        further: 0,
-        len: 0,
+        ack: None,
         path: PathId(0),
+        len: 0,
+        has_further: false,
         state: State::Hole,
         ack_eliciting: false,
         in_flight: false,
@@ -93,24 +94,57 @@ impl Entry {
     }
 }
 
-/// Records beyond the first of a packet, in the order of sending. Positions wrap around.
+/// What the entries cannot say by themselves of the records of their packets.
 #[derive(Debug, Default)]
 pub struct Further {
-    records: VecDeque<Record>,
-    base: u32,
+    /// Records that do not fit in their entry, each with its position, in the order of sending.
+    records: Option<Box<VecDeque<(u64, Record)>>>,
+    /// How far the first ACK in the ring went.
+    acks_from: PacketNumber,
 }
 
 impl Further {
-    /// Appends a packet's records to a list.
+    /// Tells a packet's records.
     #[inline]
-    pub fn tell(&self, entry: &Entry, list: &mut Vec<Record>) {
-        if entry.further > 0 {
-            let start = entry.further_at.wrapping_sub(self.base) as usize;
-            let records = self.records.range(start..start + usize::from(entry.further));
-            records.for_each(|record| merge(list, *record));
+    pub fn tell(&self, position: u64, entry: &Entry, telling: &mut Telling<'_>) {
+        if let Some(ack) = entry.ack {
+            telling.tell_ack(self.acks_from + u64::from(ack.get()) - 1);
+        }
+        if entry.has_further {
+            self.tell_further(position, telling);
         }
         if let Some(record) = entry.record {
-            merge(list, record);
+            telling.tell(record);
+        }
+    }
+
+    #[cold]
+    fn tell_further(&self, position: u64, telling: &mut Telling<'_>) {
+        let Some(records) = &self.records else { return };
+        let first = records.partition_point(|(at, _)| *at < position);
+        let own = records.range(first..).take_while(|(at, _)| *at == position);
+        own.for_each(|(_, record)| telling.tell(*record));
+    }
+
+    /// Splits off the ACK that a packet begins with, in the entry's form; `None` if there is none, or if it
+    /// went too far beyond the others.
+    #[inline]
+    fn split_ack(&self, records: &[Record]) -> Option<NonZeroU32> {
+        let Some(Record::Ack { largest }) = records.first() else { return None };
+        NonZeroU32::new(u32::try_from(largest.checked_sub(self.acks_from)?.checked_add(1)?).ok()?)
+    }
+
+    /// Drops the records of packets before `start`.
+    fn drop_before(&mut self, start: u64) {
+        if let Some(records) = &mut self.records {
+            while records.pop_front_if(|(at, _)| *at < start).is_some() {}
+        }
+    }
+
+    /// Drops the records of packets from `end` on.
+    fn drop_from(&mut self, end: u64) {
+        if let Some(records) = &mut self.records {
+            while records.pop_back_if(|(at, _)| *at >= end).is_some() {}
         }
     }
 }
@@ -123,15 +157,17 @@ struct Segment {
     start: u64,
 }
 
+static NONE: VecDeque<Segment> = VecDeque::new();
+
 /// The ring of one space.
 #[derive(Debug)]
 pub struct SentPackets {
     entries: VecDeque<Entry>,
     /// The position of the first entry.
     base: u64,
-    /// Segments before the newest; empty almost always.
-    older: VecDeque<Segment>,
     newest: Segment,
+    /// Segments before the newest, if there are any.
+    older: Option<Box<VecDeque<Segment>>>,
     further: Further,
     /// Packets at the end of the ring that are not in flight.
     quiet: u32,
@@ -143,8 +179,8 @@ impl SentPackets {
         Self {
             entries: VecDeque::new(),
             base: 0,
-            older: VecDeque::new(),
             newest: Segment { first: 0, start: 0 },
+            older: None,
             further: Further::default(),
             quiet: 0,
         }
@@ -154,18 +190,25 @@ impl SentPackets {
     #[inline]
     pub fn push(&mut self, now: Instant, sent: &Sent, records: &[Record]) {
         self.reach(sent.number);
-        let (record, further) = self.split(records);
+        if self.entries.is_empty()
+            && let Some(Record::Ack { largest }) = records.first()
+        {
+            self.further.acks_from = *largest;
+        }
+        let ack = self.further.split_ack(records);
+        let rest = &records[usize::from(ack.is_some())..];
+        let (record, has_further) = match rest {
+            [] => (None, false),
+            [record] => (Some(*record), false),
+            [..] => (self.split(rest), true),
+        };
         self.entries.push_back(Entry {
             time: now,
             record,
-            further_at: self
-                .further
-                .base
-                .wrapping_add(self.further.records.len() as u32)
-                .wrapping_sub(further.into()),
-            further,
-            len: sent.len,
+            ack,
             path: sent.path,
+            len: sent.len,
+            has_further,
             state: State::Waiting,
             ack_eliciting: sent.ack_eliciting,
             in_flight: sent.in_flight,
@@ -189,45 +232,44 @@ impl SentPackets {
             return;
         }
         if self.entries.is_empty() {
-            self.older.clear();
+            self.older = None;
             self.newest = Segment { first: number, start: end };
         } else if number - next <= MAX_FILLED {
             self.entries.extend((next..number).map(|_| Entry::HOLE));
         } else {
-            self.older.push_back(self.newest);
+            self.older.get_or_insert_default().push_back(self.newest);
             self.newest = Segment { first: number, start: end };
         }
     }
 
-    /// Keeps the record that stays in the entry, a STREAM if there is one, and queues the others.
-    #[inline]
-    fn split(&mut self, records: &[Record]) -> (Option<Record>, u16) {
-        if let [] | [_] = records {
-            return (records.first().copied(), 0);
-        }
+    /// Of several records, keeps the one that stays in the entry, a STREAM if there is one, and queues the
+    /// others.
+    fn split(&mut self, records: &[Record]) -> Option<Record> {
         let inline = records.iter().position(|record| matches!(record, Record::Stream { .. })).unwrap_or(0);
-        // A frame has two bytes at least: a datagram cannot hold more frames than this counts.
-        let others = records.iter().enumerate().filter(|(at, _)| *at != inline).take(u16::MAX.into());
-        let before = self.further.records.len();
-        self.further.records.extend(others.map(|(_, record)| *record));
-        (records.get(inline).copied(), (self.further.records.len() - before) as u16)
+        let position = self.end();
+        let others = records.iter().enumerate().filter(|(at, _)| *at != inline);
+        let queue = self.further.records.get_or_insert_default();
+        queue.extend(others.map(|(_, record)| (position, *record)));
+        records.get(inline).copied()
     }
 
     /// Drops the run of quiet packets at the end; the next packet begins another segment.
     fn forget_quiet(&mut self) {
         for _ in 0..std::mem::take(&mut self.quiet) {
-            while let Some(entry) = self.entries.pop_back() {
-                self.further.records.truncate(self.further.records.len() - usize::from(entry.further));
-                if entry.state != State::Hole {
-                    break;
-                }
-            }
+            while self.entries.pop_back().is_some_and(|entry| entry.state == State::Hole) {}
         }
-        while self.newest.start >= self.end()
-            && let Some(segment) = self.older.pop_back()
+        let end = self.end();
+        self.further.drop_from(end);
+        while self.newest.start >= end
+            && let Some(segment) = self.older.as_mut().and_then(|older| older.pop_back())
         {
             self.newest = segment;
         }
+    }
+
+    #[inline]
+    fn older(&self) -> &VecDeque<Segment> {
+        self.older.as_deref().unwrap_or(&NONE)
     }
 
     /// The position after the last entry.
@@ -263,8 +305,8 @@ impl SentPackets {
         let segment = if position >= self.newest.start {
             self.newest
         } else {
-            let at = self.older.partition_point(|segment| segment.start <= position);
-            self.older[at - 1]
+            let at = self.older().partition_point(|segment| segment.start <= position);
+            self.older()[at - 1]
         };
         segment.first + (position - segment.start)
     }
@@ -280,9 +322,10 @@ impl SentPackets {
                 .min(self.end())
                 .max(self.base);
         }
-        let after = self.older.partition_point(|segment| segment.first <= number);
-        let next_start = self.older.get(after).unwrap_or(&self.newest).start;
-        let position = match after.checked_sub(1).and_then(|at| self.older.get(at)) {
+        let older = self.older();
+        let after = older.partition_point(|segment| segment.first <= number);
+        let next_start = older.get(after).unwrap_or(&self.newest).start;
+        let position = match after.checked_sub(1).and_then(|at| older.get(at)) {
             Some(segment) => segment.start.saturating_add(number - segment.first).min(next_start),
             None => next_start,
         };
@@ -321,21 +364,30 @@ impl SentPackets {
     /// Drops what waits for nothing from the front.
     #[inline]
     pub fn settle(&mut self) {
-        while let Some(entry) = self.entries.front() {
-            if entry.state == State::Waiting {
-                break;
-            }
-            let further = entry.further;
-            self.entries.pop_front();
-            self.base += 1;
-            if further > 0 {
-                self.further.records.drain(..usize::from(further));
-                self.further.base = self.further.base.wrapping_add(further.into());
-            }
+        let settled = self.entries.iter().take_while(|entry| entry.state != State::Waiting).count();
+        if settled == 0 {
+            return;
         }
+        self.base += settled as u64;
+        if settled == self.entries.len() {
+            // The next packets lie where these did, in memory that is at hand.
+            self.entries.clear();
+        } else {
+            self.entries.drain(..settled);
+        }
+        self.further.drop_before(self.base);
         self.quiet = self.quiet.min(self.entries.len() as u32);
-        while self.older.front().is_some() && self.older.get(1).unwrap_or(&self.newest).start <= self.base {
-            self.older.pop_front();
+        self.forget_segments();
+    }
+
+    /// Forgets the segments that end before the ring begins.
+    fn forget_segments(&mut self) {
+        let Some(older) = &mut self.older else { return };
+        while !older.is_empty() && older.get(1).unwrap_or(&self.newest).start <= self.base {
+            older.pop_front();
+        }
+        if older.is_empty() {
+            self.older = None;
         }
     }
 
@@ -343,8 +395,8 @@ impl SentPackets {
     pub fn release(&mut self) {
         if self.entries.is_empty() {
             self.entries.shrink_to_fit();
-            self.older.shrink_to_fit();
-            self.further.records.shrink_to_fit();
+            self.older = None;
+            self.further.records = None;
         }
     }
 }

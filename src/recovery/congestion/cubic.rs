@@ -22,13 +22,20 @@ pub struct Cubic {
     window: f64,
     /// Up to here, the window doubles each round trip.
     slow_start_threshold: f64,
+    /// `None` until there was congestion.
+    avoidance: Option<Box<Avoidance>>,
+    datagram_size: u16,
+}
+
+/// What congestion left behind.
+#[derive(Debug, Clone, Default)]
+struct Avoidance {
     /// W_max: where the curve is flat.
     plateau: f64,
     /// cwnd_prior: the window before the last reduction.
     prior: f64,
     /// The present stage of congestion avoidance, from its first acknowledgement on.
     stage: Option<Stage>,
-    datagram_size: f64,
 }
 
 /// A stage of congestion avoidance.
@@ -49,37 +56,25 @@ struct Stage {
 impl Cubic {
     /// Begins in slow start.
     pub fn new(datagram_size: u16, initial: u64) -> Self {
-        let window = initial as f64;
-        let datagram_size = datagram_size.into();
-        Self {
-            window,
-            slow_start_threshold: f64::INFINITY,
-            plateau: 0.0,
-            prior: 0.0,
-            stage: None,
-            datagram_size,
-        }
+        Self { window: initial as f64, slow_start_threshold: f64::INFINITY, avoidance: None, datagram_size }
     }
 
     fn minimum(&self) -> f64 {
-        2.0 * self.datagram_size
+        2.0 * f64::from(self.datagram_size)
     }
+}
 
+impl Avoidance {
     /// Begins a stage at the present window, which lies below the plateau or is it.
-    fn begin(&mut self, now: Instant) -> Stage {
-        self.plateau = self.plateau.max(self.window);
-        let flat_at = ((self.plateau - self.window) / self.datagram_size / C).cbrt();
-        Stage { start: now, flat_at, reno: self.window, last: now, was_limited: false }
+    fn begin(&mut self, now: Instant, window: f64, datagram_size: f64) -> Stage {
+        self.plateau = self.plateau.max(window);
+        let flat_at = ((self.plateau - window) / datagram_size / C).cbrt();
+        Stage { start: now, flat_at, reno: window, last: now, was_limited: false }
     }
 
-    /// W_cubic after so many seconds (RFC 9438, Figure 1).
-    fn curve(&self, stage: &Stage, seconds: f64) -> f64 {
-        C * (seconds - stage.flat_at).powi(3) * self.datagram_size + self.plateau
-    }
-
-    /// Congestion avoidance (RFC 9438, Sections 4.2 to 4.5).
-    fn avoid(&mut self, ack: &AckReport) {
-        let mut stage = self.stage.unwrap_or_else(|| self.begin(ack.now));
+    /// What the window is after an acknowledgement (RFC 9438, Sections 4.2 to 4.5).
+    fn on_ack(&mut self, ack: &AckReport, window: f64, datagram_size: f64) -> f64 {
+        let mut stage = self.stage.unwrap_or_else(|| self.begin(ack.now, window, datagram_size));
         // Section 4.2: time in which the window is not used does not count. Without an ACK for two round
         // trips it was not, whoever says what.
         let pause = ack.now.since(stage.last);
@@ -87,25 +82,29 @@ impl Cubic {
             stage.start += pause;
         }
         (stage.last, stage.was_limited) = (ack.now, ack.app_limited);
-        if !ack.app_limited {
-            self.grow(&mut stage, ack);
-        }
+        let grown = if ack.app_limited { window } else { self.grow(&mut stage, ack, window, datagram_size) };
         self.stage = Some(stage);
+        grown
     }
 
-    fn grow(&mut self, stage: &mut Stage, ack: &AckReport) {
-        let acked_share = (ack.bytes as f64 / self.window).min(1.0);
+    /// W_cubic after so many seconds (RFC 9438, Figure 1).
+    fn curve(&self, stage: &Stage, seconds: f64, datagram_size: f64) -> f64 {
+        C * (seconds - stage.flat_at).powi(3) * datagram_size + self.plateau
+    }
+
+    fn grow(&self, stage: &mut Stage, ack: &AckReport, window: f64, datagram_size: f64) -> f64 {
+        let acked_share = (ack.bytes as f64 / window).min(1.0);
         let alpha = if stage.reno >= self.prior { 1.0 } else { ALPHA };
-        stage.reno += alpha * acked_share * self.datagram_size;
+        stage.reno += alpha * acked_share * datagram_size;
         let elapsed = ack.now.since(stage.start);
-        if self.curve(stage, elapsed.as_secs_f64()) < stage.reno {
-            self.window = self.window.max(stage.reno);
+        let grown = if self.curve(stage, elapsed.as_secs_f64(), datagram_size) < stage.reno {
+            window.max(stage.reno)
         } else {
-            let ahead = self.curve(stage, seconds(elapsed, ack.rtt));
-            let target = ahead.clamp(self.window, 1.5 * self.window);
-            self.window += (target - self.window) * acked_share;
-        }
-        self.window = self.window.min(MAX_WINDOW as f64);
+            let ahead = self.curve(stage, seconds(elapsed, ack.rtt), datagram_size);
+            let target = ahead.clamp(window, 1.5 * window);
+            window + (target - window) * acked_share
+        };
+        grown.min(MAX_WINDOW as f64)
     }
 }
 
@@ -117,31 +116,33 @@ fn seconds(elapsed: Duration, rtt: Duration) -> f64 {
 impl Controller for Cubic {
     fn on_ack(&mut self, ack: &AckReport) {
         if self.window >= self.slow_start_threshold {
-            self.avoid(ack);
+            let avoidance = self.avoidance.get_or_insert_default();
+            self.window = avoidance.on_ack(ack, self.window, self.datagram_size.into());
         } else if !ack.app_limited {
             self.window = (self.window + ack.bytes as f64).min(MAX_WINDOW as f64);
         }
     }
 
     fn on_congestion(&mut self, _now: Instant) {
+        let avoidance = self.avoidance.get_or_insert_default();
         // Section 4.7: a plateau lower than the last means that someone else came; leave room.
-        let shrinks = self.window < self.plateau;
-        self.plateau = if shrinks { self.window * (1.0 + BETA) / 2.0 } else { self.window };
-        self.prior = self.window;
+        let shrinks = self.window < avoidance.plateau;
+        let plateau = if shrinks { self.window * (1.0 + BETA) / 2.0 } else { self.window };
+        **avoidance = Avoidance { plateau, prior: self.window, stage: None };
         self.window = (self.window * BETA).max(self.minimum());
         self.slow_start_threshold = self.window;
-        self.stage = None;
     }
 
     fn on_persistent(&mut self) {
         self.window = self.minimum();
-        // Section 4.8: the stage after slow start begins at its own plateau.
-        self.plateau = 0.0;
-        self.stage = None;
+        if let Some(avoidance) = &mut self.avoidance {
+            // Section 4.8: the stage after slow start begins at its own plateau.
+            (avoidance.plateau, avoidance.stage) = (0.0, None);
+        }
     }
 
     fn on_datagram_size(&mut self, bytes: u16) {
-        self.datagram_size = bytes.into();
+        self.datagram_size = bytes;
         self.window = self.window.max(self.minimum());
     }
 
@@ -161,6 +162,10 @@ mod tests {
     fn ack(millis: u64, bytes: u64) -> AckReport {
         let now = Instant::from_millis(millis);
         AckReport { now, bytes, rtt: Duration::from_millis(100), app_limited: false }
+    }
+
+    fn avoidance(cubic: &mut Cubic) -> &mut Avoidance {
+        cubic.avoidance.as_mut().expect("there was congestion")
     }
 
     /// Reduced from 1000 segments to 700: K is the cube root of 300 / 0.4, about 9.0856 s.
@@ -184,20 +189,21 @@ mod tests {
 
     #[test]
     fn congestion_leaves_seven_tenths() {
-        let cubic = reduced();
-        assert_eq!((cubic.window(), cubic.plateau), (700_000, 1_000_000.0));
+        let mut cubic = reduced();
+        assert_eq!((cubic.window(), avoidance(&mut cubic).plateau), (700_000, 1_000_000.0));
     }
 
     #[test]
     fn the_curve_passes_through_its_points() {
         let mut cubic = reduced();
-        let stage = cubic.begin(Instant::ZERO);
+        let avoidance = avoidance(&mut cubic);
+        let stage = avoidance.begin(Instant::ZERO, 700_000.0, SIZE.into());
         assert!((stage.flat_at - 9.0856).abs() < 1e-4, "{}", stage.flat_at);
         // 0.4 * (t - K)^3 + 1000 segments, by hand for 0, 5, K and 10 + K seconds.
         for (time, size) in
             [(0.0, 700.0), (5.0, 972.7206), (stage.flat_at, 1000.0), (10.0 + stage.flat_at, 1400.0)]
         {
-            let curve = cubic.curve(&stage, time) / f64::from(SIZE);
+            let curve = avoidance.curve(&stage, time, SIZE.into()) / f64::from(SIZE);
             assert!((curve - size).abs() < 1e-3, "{time}: {curve}");
         }
     }
@@ -236,9 +242,8 @@ mod tests {
     fn growth_is_at_most_half_a_window_a_round_trip() {
         let mut cubic = reduced();
         cubic.on_ack(&ack(0, 1));
-        let mut stage = cubic.stage.expect("congestion avoidance began");
+        let stage = avoidance(&mut cubic).stage.as_mut().expect("congestion avoidance began");
         stage.last = Instant::from_millis(3_600_000);
-        cubic.stage = Some(stage);
         let before = cubic.window();
         cubic.on_ack(&ack(3_600_001, before));
         assert!(cubic.window() <= before + before / 2);
@@ -249,7 +254,7 @@ mod tests {
         let mut cubic = reduced();
         cubic.on_congestion(Instant::ZERO);
         // 700 segments times (1 + 0.7) / 2.
-        assert!((cubic.plateau - 595_000.0).abs() < 1e-6);
+        assert!((avoidance(&mut cubic).plateau - 595_000.0).abs() < 1e-6);
         assert!((cubic.window - 490_000.0).abs() < 1e-6);
     }
 
@@ -290,7 +295,7 @@ mod tests {
         for now in 0..20 {
             cubic.on_ack(&ack(now, cubic.window()));
         }
-        let stage = cubic.stage.expect("slow start ended");
+        let stage = avoidance(&mut cubic).stage.expect("slow start ended");
         assert_eq!(stage.flat_at, 0.0);
         assert!(cubic.window() >= 700_000);
     }

@@ -71,11 +71,13 @@ enum Active {
 pub struct Window {
     in_flight: u64,
     active: Active,
-    /// When the window was last reduced: what was sent until then neither reduces nor enlarges it.
-    recovery: Option<Instant>,
-    app_limited: bool,
+    /// What was sent earlier neither reduces nor enlarges the window: it was reduced since.
+    counts_from: Instant,
     datagram_size: u16,
+    app_limited: bool,
 }
+
+const _: () = assert!(size_of::<Window>() <= 64);
 
 impl Window {
     /// Begins in slow start with `initial` bytes, or as RFC 9002, Section 7.2 says.
@@ -86,13 +88,16 @@ impl Window {
             Algorithm::NewReno => Active::NewReno(NewReno::new(datagram_size, initial)),
             Algorithm::Cubic => Active::Cubic(Cubic::new(datagram_size, initial)),
         };
-        Self { in_flight: 0, active, recovery: None, app_limited: false, datagram_size }
+        Self::with(active, datagram_size)
     }
 
     /// Begins with a controller of the embedder's.
     pub fn with_controller(controller: Box<dyn Controller>, datagram_size: u16) -> Self {
-        let active = Active::Own(controller);
-        Self { in_flight: 0, active, recovery: None, app_limited: false, datagram_size }
+        Self::with(Active::Own(controller), datagram_size)
+    }
+
+    fn with(active: Active, datagram_size: u16) -> Self {
+        Self { in_flight: 0, active, counts_from: Instant::ZERO, datagram_size, app_limited: false }
     }
 
     fn controller(&mut self) -> &mut dyn Controller {
@@ -155,9 +160,9 @@ impl Window {
         let congested = fate.largest_lost_sent.is_some_and(|sent| self.on_congestion(now, sent));
         if fate.persistent {
             self.controller().on_persistent();
-            self.recovery = None;
+            self.counts_from = Instant::ZERO;
         }
-        let newest = fate.newest_acked_sent.filter(|sent| !self.is_before_recovery(*sent));
+        let newest = fate.newest_acked_sent.filter(|sent| *sent >= self.counts_from);
         if newest.is_some() && fate.acked_bytes > 0 {
             let app_limited = self.app_limited;
             let report = AckReport { now, bytes: fate.acked_bytes, rtt: rtt.smoothed, app_limited };
@@ -169,10 +174,10 @@ impl Window {
     /// A packet that was sent at `sent` tells of congestion: it was lost, or its ACK brought another CE mark
     /// (RFC 9002, Section 7.1). True if that is a new congestion event.
     pub fn on_congestion(&mut self, now: Instant, sent: Instant) -> bool {
-        if self.is_before_recovery(sent) {
+        if sent < self.counts_from {
             return false;
         }
-        self.recovery = Some(now);
+        self.forgive_before(now);
         self.controller().on_congestion(now);
         true
     }
@@ -180,11 +185,7 @@ impl Window {
     /// Losses of packets sent until `now` are not held against this path: they were sent before anything was known
     /// of it.
     pub fn forgive_before(&mut self, now: Instant) {
-        self.recovery = Some(now);
-    }
-
-    fn is_before_recovery(&self, sent: Instant) -> bool {
-        self.recovery.is_some_and(|start| sent <= start)
+        self.counts_from = now + Duration::from_micros(1);
     }
 }
 

@@ -11,22 +11,17 @@ pub struct NewReno {
     slow_start_threshold: u64,
     /// Acknowledged bytes that have not enlarged the window yet.
     credit: u64,
-    datagram_size: u64,
+    datagram_size: u16,
 }
 
 impl NewReno {
     /// Begins in slow start.
     pub fn new(datagram_size: u16, initial: u64) -> Self {
-        Self {
-            window: initial,
-            slow_start_threshold: u64::MAX,
-            credit: 0,
-            datagram_size: datagram_size.into(),
-        }
+        Self { window: initial, slow_start_threshold: u64::MAX, credit: 0, datagram_size }
     }
 
     fn minimum(&self) -> u64 {
-        2 * self.datagram_size
+        2 * u64::from(self.datagram_size)
     }
 }
 
@@ -43,7 +38,7 @@ impl Controller for NewReno {
         self.credit = self.credit.saturating_add(ack.bytes).min(MAX_WINDOW);
         while self.credit >= self.window && self.window < MAX_WINDOW {
             self.credit -= self.window;
-            self.window += self.datagram_size;
+            self.window += u64::from(self.datagram_size);
         }
     }
 
@@ -59,7 +54,7 @@ impl Controller for NewReno {
     }
 
     fn on_datagram_size(&mut self, bytes: u16) {
-        self.datagram_size = bytes.into();
+        self.datagram_size = bytes;
         self.window = self.window.max(self.minimum());
     }
 
