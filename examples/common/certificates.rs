@@ -1,11 +1,14 @@
 //! A certificate that is made on the spot, and the TLS configurations of a server that shows it and a client that
 //! trusts nothing else.
 //!
-//! Ed25519, since its signatures have one length; TLS 1.3 and ring by name, since a program may hold several providers.
+//! Ed25519, since its signatures have one length; TLS 1.3 and ring by name, since a program may hold several providers;
+//! AES-128-GCM alone, so that it is known what was measured.
 
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -32,7 +35,8 @@ impl Certificates {
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let certificate = CertificateParams::new([SERVER_NAME.to_owned()])?.self_signed(&key)?;
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let cipher_suites = vec![cipher_suite::TLS13_AES_128_GCM_SHA256];
+        let provider = Arc::new(CryptoProvider { cipher_suites, ..default_provider() });
 
         let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?

@@ -13,14 +13,22 @@
 //! }
 //! ```
 
+#![cfg_attr(not(test), expect(dead_code, reason = "no example uses all of it"))]
+
+mod socket;
+mod traffic;
+
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use peregrine::{Arrival, Ecn, Endpoint, Event, FourTuple, Instant, Local, Output, SocketKey, Transmit};
-use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, UdpSocketState};
+use peregrine::{Arrival, Endpoint, Event, Instant, Local, Output, SocketKey};
+use quinn_udp::{BATCH_SIZE, RecvMeta};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smallvec::SmallVec;
+
+use socket::Socket;
+pub use traffic::Traffic;
 
 /// Trains taken from a socket by one system call, at most: 32 where the kernel can give several.
 const TRAINS: usize = BATCH_SIZE;
@@ -31,12 +39,12 @@ const TRAIN_LIMIT: usize = 65_507;
 /// Trains that one endpoint may send before the others are heard again. Fewer than are taken in at a time, since each
 /// is acknowledged: a queue of acknowledgements that only grows would be a round trip that only grows.
 const TRAINS_A_TURN: usize = 16;
-/// Bytes the kernel is asked to keep for us, each way; it may grant less.
-const KERNEL_BUFFER: usize = 4 << 20;
+/// How often busy sockets are read in a row before the others are looked at.
+const TURNS_UNASKED: u32 = 16;
+/// Bytes the kernel is asked to keep for each socket, each way; it may grant less.
+pub const KERNEL_BUFFER: usize = 4 << 20;
 /// Some platforms cannot wait for weeks; returning early costs nothing.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// How long a full send buffer is waited for before the datagrams count as lost.
-const SEND_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Microseconds since an epoch of ours, going on from wherever a frozen server stopped.
 #[derive(Debug)]
@@ -56,64 +64,18 @@ impl Clock {
     }
 }
 
-/// A socket with all that the platform offers switched on: GSO, GRO, ECN, no fragmentation.
-#[derive(Debug)]
-struct Socket {
-    udp: UdpSocket,
-    state: UdpSocketState,
-    address: SocketAddr,
-}
-
-impl Socket {
-    fn bind(address: SocketAddr) -> io::Result<Self> {
-        let udp = UdpSocket::bind(address)?;
-        let state = UdpSocketState::new((&udp).into())?;
-        // Larger buffers are a favour, not a need: what the kernel drops, QUIC sends again.
-        let _ = state.set_recv_buffer_size((&udp).into(), KERNEL_BUFFER);
-        let _ = state.set_send_buffer_size((&udp).into(), KERNEL_BUFFER);
-        Ok(Self { address: udp.local_addr()?, udp, state })
-    }
-
-    /// Sends a train in one system call, or its datagrams one by one where the kernel cannot cut it.
-    fn send(&self, transmit: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        let segment = transmit.segment.map(|segment| usize::from(segment.get()));
-        let datagrams = segment.map_or(1, |segment| bytes.len().div_ceil(segment));
-        if datagrams <= self.state.max_gso_segments() {
-            match self.send_once(transmit, bytes, segment) {
-                // The state has just learned that this kernel or card refuses trains.
-                Err(_) if datagrams > self.state.max_gso_segments() => {}
-                sent => return sent,
-            }
-        }
-        transmit.datagrams(bytes).try_for_each(|datagram| self.send_once(transmit, datagram, None))
-    }
-
-    fn send_once(&self, transmit: &Transmit, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
-        let train = quinn_udp::Transmit {
-            destination: transmit.path.remote,
-            ecn: codepoint(transmit.ecn),
-            contents,
-            segment_size,
-            // A socket bound to one address sends from there; only a wildcard socket must be told.
-            src_ip: if self.address.ip().is_unspecified() { transmit.path.local.ip } else { None },
-        };
-        match self.state.try_send((&self.udp).into(), &train) {
-            Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
-                poll(&mut [PollFd::new(&self.udp, PollFlags::OUT)], Some(&SEND_PATIENCE))?;
-                self.state.try_send((&self.udp).into(), &train)
-            }
-            sent => sent,
-        }
-    }
-}
-
 /// Sockets, a clock, and the buffers between them and an endpoint.
 #[derive(Debug)]
 pub struct Driver {
     clock: Clock,
     sockets: Vec<Socket>,
+    /// Sockets that had something to receive when we last looked.
+    ready: SmallVec<[SocketKey; 16]>,
+    /// How often they were read in a row without a look at the others.
+    unasked: u32,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    traffic: Traffic,
 }
 
 impl Driver {
@@ -124,14 +86,22 @@ impl Driver {
         Self {
             clock: Clock::starting_at(at),
             sockets: Vec::new(),
+            ready: SmallVec::new(),
+            unasked: 0,
             incoming: vec![0; TRAINS * TRAIN_ROOM],
             outgoing: vec![0; TRAIN_LIMIT],
+            traffic: Traffic::default(),
         }
     }
 
     /// The time, as the endpoints are told it.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// What was sent and received so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Opens a socket; port 0 lets the kernel choose one.
@@ -141,7 +111,7 @@ impl Driver {
     /// The address is not ours, or its port is taken.
     pub fn bind(&mut self, address: SocketAddr) -> io::Result<SocketKey> {
         let key = SocketKey(u32::try_from(self.sockets.len()).expect("sockets are fewer than 2^32"));
-        self.sockets.push(Socket::bind(address)?);
+        self.sockets.push(Socket::bind(key, address)?);
         Ok(key)
     }
 
@@ -153,19 +123,18 @@ impl Driver {
     ///
     /// As [`bind`](Self::bind).
     pub fn rebind(&mut self, key: SocketKey, address: SocketAddr) -> io::Result<()> {
-        self.sockets[key.0 as usize] = Socket::bind(address)?;
+        self.sockets[key.0 as usize] = Socket::bind(key, address)?;
         Ok(())
     }
 
     /// Where a socket is bound.
     pub fn address(&self, key: SocketKey) -> SocketAddr {
-        self.sockets[key.0 as usize].address
+        self.sockets[key.0 as usize].address()
     }
 
     /// A socket as the library calls it.
     pub fn local(&self, key: SocketKey) -> Local {
-        let ip = self.address(key).ip();
-        Local { socket: key, ip: (!ip.is_unspecified()).then_some(ip) }
+        self.sockets[key.0 as usize].local()
     }
 
     /// Waits for datagrams until `until` (`None`: for as long as it takes) and hands over one burst of each socket.
@@ -180,34 +149,52 @@ impl Driver {
         until: Option<Instant>,
         mut deliver: impl FnMut(Instant, Arrival, &mut [u8]),
     ) -> io::Result<()> {
-        let Self { clock, sockets, incoming, .. } = self;
-        let timeout = until.map(|until| timespec(until.since(clock.now())));
-        let mut waiting: SmallVec<[PollFd<'_>; 16]> =
-            sockets.iter().map(|socket| PollFd::new(&socket.udp, PollFlags::IN)).collect();
-        match poll(&mut waiting, timeout.as_ref()) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
-            Ok(_) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for ((key, socket), ready) in (0..).map(SocketKey).zip(sockets.iter()).zip(&waiting) {
-            if ready.revents().is_empty() {
-                continue;
-            }
-            let mut metas = [RecvMeta::default(); TRAINS];
-            let mut rooms = incoming.chunks_mut(TRAIN_ROOM);
-            let mut slices: [IoSliceMut<'_>; TRAINS] =
-                std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-            let trains = match socket.state.recv((&socket.udp).into(), &mut slices, &mut metas) {
-                Ok(trains) => trains,
-                Err(error) if is_fleeting(&error) => 0,
-                Err(error) => return Err(error),
-            };
-            let now = clock.now();
-            for (meta, slice) in metas.iter().zip(&mut slices).take(trains) {
-                deliver(now, arrival(key, socket, meta), &mut slice[..meta.len]);
-            }
+        // Where something was there is probably more. Now and then the other sockets have their turn.
+        self.unasked += 1;
+        if self.unasked > TURNS_UNASKED || !self.take_in(&mut deliver)? {
+            self.unasked = 0;
+            self.wait(until)?;
+            self.take_in(&mut deliver)?;
         }
         Ok(())
+    }
+
+    /// Waits until a socket has something, and remembers which ones have.
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let Self { clock, sockets, ready, traffic, .. } = self;
+        let timeout = until.map(|until| timespec(until.since(clock.now())));
+        let mut waiting: SmallVec<[PollFd<'_>; 16]> =
+            sockets.iter().map(|socket| PollFd::new(socket.udp(), PollFlags::IN)).collect();
+        traffic.waits += 1;
+        match poll(&mut waiting, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.clear();
+        let heard = sockets.iter().zip(&waiting).filter(|(_, fd)| !fd.revents().is_empty());
+        ready.extend(heard.map(|(socket, _)| socket.local().socket));
+        Ok(())
+    }
+
+    /// Hands over one burst of each socket that is ready; whether there was any.
+    fn take_in(&mut self, deliver: &mut impl FnMut(Instant, Arrival, &mut [u8])) -> io::Result<bool> {
+        let Self { clock, sockets, ready, incoming, traffic, .. } = self;
+        for key in std::mem::take(ready) {
+            let socket = &mut sockets[key.0 as usize];
+            let mut metas = [RecvMeta::default(); TRAINS];
+            let mut rooms = incoming.chunks_mut(TRAIN_ROOM);
+            let mut rooms: [IoSliceMut<'_>; TRAINS] =
+                std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
+            let trains = socket.receive(traffic, &mut rooms, &mut metas)?;
+            let now = clock.now();
+            for (meta, room) in metas.iter().zip(&mut rooms).take(trains) {
+                deliver(now, socket.arrival(meta), &mut room[..meta.len]);
+            }
+            if trains > 0 {
+                ready.push(key);
+            }
+        }
+        Ok(!ready.is_empty())
     }
 
     /// Sends what `endpoint` has to say and hands its events to `tell`; returns when it wants to be spoken to again.
@@ -218,7 +205,7 @@ impl Driver {
         endpoint: &mut Endpoint,
         mut tell: impl FnMut(Instant, &mut Endpoint, Event),
     ) -> Option<Instant> {
-        let Self { clock, sockets, outgoing, .. } = self;
+        let Self { clock, sockets, traffic, outgoing, .. } = self;
         let mut trains = 0;
         while trains < TRAINS_A_TURN {
             let now = clock.now();
@@ -227,7 +214,7 @@ impl Driver {
                     trains += 1;
                     if let Some(socket) = sockets.get(transmit.path.local.socket.0 as usize) {
                         // Whatever the network or the kernel says: a datagram that did not leave is a lost one.
-                        let _ = socket.send(&transmit, &outgoing[..transmit.len]);
+                        let _ = socket.send(traffic, &transmit, &outgoing[..transmit.len]);
                     }
                 }
                 Output::Event(event) => tell(now, endpoint, event),
@@ -239,59 +226,15 @@ impl Driver {
     }
 }
 
-fn arrival(socket: SocketKey, bound: &Socket, meta: &RecvMeta) -> Arrival {
-    let ip = bound.address.ip();
-    let local = Local { socket, ip: if ip.is_unspecified() { meta.dst_ip } else { Some(ip) } };
-    let train = meta.stride < meta.len;
-    Arrival {
-        path: FourTuple { local, remote: meta.addr },
-        ecn: meta.ecn.map_or(Ecn::NotEct, mark),
-        segment: u16::try_from(meta.stride).ok().filter(|_| train).and_then(|stride| stride.try_into().ok()),
-    }
-}
-
-fn codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
-    match ecn {
-        Ecn::NotEct => None,
-        Ecn::Ect0 => Some(EcnCodepoint::Ect0),
-        Ecn::Ect1 => Some(EcnCodepoint::Ect1),
-        Ecn::Ce => Some(EcnCodepoint::Ce),
-    }
-}
-
-fn mark(codepoint: EcnCodepoint) -> Ecn {
-    match codepoint {
-        EcnCodepoint::Ect0 => Ecn::Ect0,
-        EcnCodepoint::Ect1 => Ecn::Ect1,
-        EcnCodepoint::Ce => Ecn::Ce,
-    }
-}
-
 fn timespec(duration: Duration) -> Timespec {
     let duration = duration.min(LONGEST_WAIT);
     Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(0), tv_nsec: duration.subsec_nanos().into() }
 }
 
-/// Whether an error of receiving only reports what became of something sent earlier, or that nothing is there.
-fn is_fleeting(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
-        WouldBlock,
-    };
-    let fleeting = [
-        WouldBlock,
-        Interrupted,
-        ConnectionRefused,
-        ConnectionReset,
-        HostUnreachable,
-        NetworkUnreachable,
-        NetworkDown,
-    ];
-    fleeting.contains(&error.kind())
-}
-
 #[cfg(test)]
 mod tests {
+    use peregrine::{Ecn, FourTuple, Transmit};
+
     use super::*;
 
     const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -303,10 +246,11 @@ mod tests {
         (driver, here, there)
     }
 
-    fn send(driver: &Driver, from: SocketKey, to: SocketAddr, len: usize, segment: u16, ecn: Ecn) {
+    fn send(driver: &mut Driver, from: SocketKey, to: SocketAddr, len: usize, segment: u16, ecn: Ecn) {
         let path = FourTuple { local: driver.local(from), remote: to };
         let transmit = Transmit { path, ecn, len, segment: segment.try_into().ok() };
-        driver.sockets[from.0 as usize].send(&transmit, &vec![7; len]).expect("the kernel takes it");
+        let Driver { sockets, traffic, .. } = driver;
+        sockets[from.0 as usize].send(traffic, &transmit, &vec![7; len]).expect("the kernel takes it");
     }
 
     /// What arrives until nothing has arrived for 50 ms: on which socket, how marked, and the datagrams' lengths.
@@ -330,9 +274,36 @@ mod tests {
     #[test]
     fn a_train_arrives_as_datagrams_with_its_mark() {
         let (mut driver, here, there) = two_sockets();
-        send(&driver, here, driver.address(there), 2500, 1200, Ecn::Ect0);
+        let to = driver.address(there);
+        send(&mut driver, here, to, 2500, 1200, Ecn::Ect0);
         let lengths = [1200, 1200, 100];
         assert_eq!(arrivals(&mut driver), lengths.map(|len| (there, Ecn::Ect0, len)));
+    }
+
+    #[test]
+    fn a_train_costs_one_call_where_the_kernel_cuts_it() {
+        let (mut driver, here, there) = two_sockets();
+        let to = driver.address(there);
+        send(&mut driver, here, to, 2500, 1200, Ecn::NotEct);
+        arrivals(&mut driver);
+        let Traffic { sends, sent, received, .. } = driver.traffic();
+        let calls = if driver.sockets[0].longest_train() < 3 { 3 } else { 1 };
+        assert_eq!((sends, sent, received), (calls, 3, 3));
+    }
+
+    #[test]
+    fn a_busy_socket_does_not_keep_the_others_from_being_heard() {
+        let (mut driver, here, there) = two_sockets();
+        let (busy, quiet) = (driver.address(here), driver.address(there));
+        send(&mut driver, there, busy, 100, 0, Ecn::NotEct);
+        send(&mut driver, here, quiet, 100, 0, Ecn::NotEct);
+        let mut heard = Vec::new();
+        for _ in 0..2 * TURNS_UNASKED {
+            send(&mut driver, there, busy, 100, 0, Ecn::NotEct);
+            let deliver = |_, arrival: Arrival, _: &mut [u8]| heard.push(arrival.path.local.socket);
+            driver.receive(Some(Instant::ZERO), deliver).expect("the sockets are sound");
+        }
+        assert!(heard.contains(&there) && driver.traffic().waits < TURNS_UNASKED.into(), "{heard:?}");
     }
 
     #[test]
@@ -341,7 +312,8 @@ mod tests {
         let former = driver.address(there);
         driver.rebind(there, LOOPBACK.into()).expect("loopback has a free port");
         assert_ne!(driver.address(there), former);
-        send(&driver, here, driver.address(there), 100, 0, Ecn::NotEct);
+        let to = driver.address(there);
+        send(&mut driver, here, to, 100, 0, Ecn::NotEct);
         assert_eq!(arrivals(&mut driver), [(there, Ecn::NotEct, 100)]);
     }
 
@@ -351,7 +323,7 @@ mod tests {
         let former = driver.address(there);
         driver.rebind(there, LOOPBACK.into()).expect("loopback has a free port");
         for _ in 0..3 {
-            send(&driver, here, former, 100, 0, Ecn::NotEct);
+            send(&mut driver, here, former, 100, 0, Ecn::NotEct);
             assert_eq!(arrivals(&mut driver), []);
         }
     }
