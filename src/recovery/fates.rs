@@ -57,11 +57,6 @@ impl Fates {
         self.lost.clear();
     }
 
-    /// Forgets everything and gives the memory back. For a connection that rests.
-    pub fn release(&mut self) {
-        *self = Self::default();
-    }
-
     /// The sums of one path.
     #[inline]
     pub(super) fn path(&mut self, id: PathId) -> &mut PathFate {
