@@ -23,10 +23,27 @@ pub struct Assembler {
     read: u64,
     /// Everything before this offset was received.
     ready: u64,
-    /// What was received beyond `ready`: start to end. Disjoint, and no two touch.
-    islands: BTreeMap<u64, u64>,
+    /// What was received beyond `ready`; nothing before the first gap.
+    islands: Option<Box<Islands>>,
     /// The memory, by offset; only where bytes are.
     slabs: Fifo<Slab>,
+}
+
+/// Pieces by their start, with their end. Disjoint, and no two touch.
+#[derive(Debug, Default)]
+struct Islands(BTreeMap<u64, u64>);
+
+impl Islands {
+    /// The first that begins in `from..=to`.
+    fn first_from(&self, from: u64, to: u64) -> Option<u64> {
+        self.0.range(from..).next().map(|(start, _)| *start).filter(|start| *start <= to)
+    }
+
+    /// The last that begins at `at` or before, if it reaches that far.
+    fn reaching(&self, at: u64) -> Option<(u64, u64)> {
+        let last = self.0.range(..=at).next_back().map(|(start, end)| (*start, *end));
+        last.filter(|(_, end)| *end >= at)
+    }
 }
 
 /// The memory of the bytes from `index * SPAN` on.
@@ -57,7 +74,18 @@ impl Assembler {
     /// How many gaps there are in what was received.
     #[inline]
     pub fn gaps(&self) -> usize {
-        self.islands.len()
+        self.islands.as_ref().map_or(0, |islands| islands.0.len())
+    }
+
+    /// Takes the bytes from `offset` on if they come in order and there is no gap. Returns whether it did.
+    #[inline]
+    pub fn append(&mut self, blocks: &mut Blocks, offset: u64, data: &[u8]) -> bool {
+        let is_next = offset == self.ready && self.gaps() == 0;
+        if is_next {
+            self.copy(blocks, offset, data);
+            self.ready += data.len() as u64;
+        }
+        is_next
     }
 
     /// Takes the bytes from `offset` on; those that are known already are passed over.
@@ -73,9 +101,7 @@ impl Assembler {
         data: &[u8],
         max_gaps: usize,
     ) -> Result<(), TooManyGaps> {
-        if offset == self.ready && self.islands.is_empty() {
-            self.copy(blocks, offset, data);
-            self.ready += data.len() as u64;
+        if self.append(blocks, offset, data) {
             return Ok(());
         }
         self.insert_ahead(blocks, offset, data, max_gaps)
@@ -93,11 +119,12 @@ impl Assembler {
         if start >= end {
             return Ok(());
         }
-        let before = self.islands.range(..=start).next_back().map(|(from, to)| (*from, *to));
-        let before = before.filter(|(_, to)| *to >= start);
-        let after = self.islands.range(start..).next().map(|(from, _)| *from).filter(|from| *from <= end);
+        let gaps = self.gaps();
+        let islands = self.islands();
+        let before = islands.reaching(start);
+        let after = islands.first_from(start, end);
         let joins = start == self.ready || before.is_some() || after.is_some();
-        if !joins && self.islands.len() >= max_gaps {
+        if !joins && gaps >= max_gaps {
             return Err(TooManyGaps);
         }
 
@@ -106,38 +133,46 @@ impl Assembler {
         let mut next = after;
         while let Some(from) = next {
             self.copy(blocks, at.min(from), slice(data, offset, at.min(from), from));
-            at = self.islands.remove(&from).unwrap_or(from).max(at);
-            next = self.islands.range(at..).next().map(|(from, _)| *from).filter(|from| *from <= end);
+            let islands = self.islands();
+            at = islands.0.remove(&from).unwrap_or(from).max(at);
+            next = islands.first_from(at, end);
         }
         if at < end {
             self.copy(blocks, at, slice(data, offset, at, end));
             at = end;
         }
         match before {
-            Some((from, _)) => {
-                self.islands.insert(from, at);
-            }
             None if start == self.ready => self.ready = at,
-            None => {
-                self.islands.insert(start, at);
+            Some(_) | None => {
+                let start = before.map_or(start, |(from, _)| from);
+                self.islands().0.insert(start, at);
             }
         }
         Ok(())
     }
 
+    fn islands(&mut self) -> &mut Islands {
+        self.islands.get_or_insert_default()
+    }
+
     /// Copies bytes to their place.
     #[inline]
-    fn copy(&mut self, blocks: &mut Blocks, mut offset: u64, mut data: &[u8]) {
+    fn copy(&mut self, blocks: &mut Blocks, offset: u64, data: &[u8]) {
+        let at = place(offset);
+        match self.slabs.back_mut().filter(|slab| slab.index == offset / SPAN) {
+            Some(slab) if slab.block.len() >= at + data.len() => {
+                slab.block[at..at + data.len()].copy_from_slice(data);
+            }
+            Some(_) | None => self.copy_by_blocks(blocks, offset, data),
+        }
+    }
+
+    fn copy_by_blocks(&mut self, blocks: &mut Blocks, mut offset: u64, mut data: &[u8]) {
         while !data.is_empty() {
             let at = place(offset);
             let (now, later) = data.split_at(data.len().min(MEDIUM - at));
-            let (index, end) = (offset / SPAN, at + now.len());
-            match self.slabs.back_mut() {
-                Some(slab) if slab.index == index && slab.block.len() >= end => {
-                    slab.block[at..end].copy_from_slice(now);
-                }
-                Some(_) | None => self.block(blocks, index, end)[at..end].copy_from_slice(now),
-            }
+            let end = at + now.len();
+            self.block(blocks, offset / SPAN, end)[at..end].copy_from_slice(now);
             offset += now.len() as u64;
             data = later;
         }
@@ -184,7 +219,7 @@ impl Assembler {
         let len = (len as u64).min(self.ready - self.read);
         self.read += len;
         // A reader that keeps up holds no memory at all.
-        let is_empty = self.read == self.ready && self.islands.is_empty();
+        let is_empty = self.read == self.ready && self.gaps() == 0;
         while self.slabs.front().is_some_and(|slab| is_empty || (slab.index + 1) * SPAN <= self.read) {
             if let Some(slab) = self.slabs.pop_front() {
                 blocks.give(slab.block);
@@ -195,7 +230,7 @@ impl Assembler {
 
     /// Forgets all bytes that were not read.
     pub fn clear(&mut self, blocks: &mut Blocks) {
-        self.islands.clear();
+        self.islands = None;
         while let Some(slab) = self.slabs.pop_front() {
             blocks.give(slab.block);
         }

@@ -45,7 +45,10 @@ impl fmt::Debug for Block {
 /// Unused blocks.
 #[derive(Debug, Default)]
 pub struct Blocks {
-    free: [Vec<Block>; 3],
+    /// The one that was given back last: mostly it is the next that is wanted.
+    last: Option<Block>,
+    /// The others, by size.
+    others: Option<Box<[Vec<Block>; 3]>>,
     free_bytes: usize,
     used_bytes: usize,
 }
@@ -59,13 +62,14 @@ impl Blocks {
     /// The smallest block of at least `len` bytes, or the largest there is.
     #[inline]
     pub fn take(&mut self, len: usize) -> Block {
-        let (class, size) = match len {
-            ..=SMALL => (0, SMALL),
-            _ if len <= MEDIUM => (1, MEDIUM),
-            _ => (2, LARGE),
+        let size = match len {
+            ..=SMALL => SMALL,
+            _ if len <= MEDIUM => MEDIUM,
+            _ => LARGE,
         };
         self.used_bytes += size;
-        match self.free[class].pop() {
+        let last = self.last.take_if(|last| last.len() == size);
+        match last.or_else(|| self.others.as_mut()?[class(size)].pop()) {
             Some(block) => {
                 self.free_bytes -= size;
                 block
@@ -77,15 +81,12 @@ impl Blocks {
     /// Takes a block back.
     #[inline]
     pub fn give(&mut self, block: Block) {
-        let class = match block.len() {
-            SMALL => 0,
-            MEDIUM => 1,
-            _ => 2,
-        };
         self.used_bytes -= block.len();
         if self.free_bytes + block.len() <= MAX_FREE {
             self.free_bytes += block.len();
-            self.free[class].push(block);
+            if let Some(before) = self.last.replace(block) {
+                self.others.get_or_insert_default()[class(before.len())].push(before);
+            }
         }
         if self.used_bytes == 0 && self.free_bytes > MAX_IDLE {
             self.trim();
@@ -94,8 +95,8 @@ impl Blocks {
 
     /// Forgets unused blocks, the largest first.
     fn trim(&mut self) {
-        for class in self.free.iter_mut().rev() {
-            while let Some(block) = class.pop_if(|_| self.free_bytes > MAX_IDLE) {
+        for others in self.others.iter_mut().flat_map(|others| others.iter_mut().rev()) {
+            while let Some(block) = others.pop_if(|_| self.free_bytes > MAX_IDLE) {
                 self.free_bytes -= block.len();
             }
         }
@@ -105,6 +106,16 @@ impl Blocks {
     #[cfg(test)]
     pub fn free_bytes(&self) -> usize {
         self.free_bytes
+    }
+}
+
+/// Which of the three sizes.
+#[inline]
+fn class(size: usize) -> usize {
+    match size {
+        SMALL => 0,
+        MEDIUM => 1,
+        _ => 2,
     }
 }
 

@@ -3,9 +3,8 @@
 //! Events are state, not a queue of messages: each stream has a few bits and stands at most once in a list, so a peer
 //! cannot make them grow, and what is no longer true when it is asked for is not said.
 
-use std::collections::VecDeque;
-
 use super::Streams;
+use super::fifo::Fifo;
 use super::recv::RecvHalf;
 use super::stream::{EVENTS, FINISHED, READABLE, RESET, STOPPED, WAITING};
 use crate::id::{Dir, StreamId};
@@ -65,14 +64,27 @@ pub struct Events {
     /// By direction: a stream that was wanted can be opened.
     pub available: [bool; 2],
     /// Streams with event bits set, each at most once.
-    pub streams: VecDeque<u32>,
+    pub streams: Fifo<u32>,
     /// Streams whose application waits for room that all share, each at most once.
-    pub waiting: VecDeque<u32>,
+    pub waiting: Fifo<u32>,
+}
+
+impl Events {
+    /// Whether there is nobody to tell of anything.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        let of_direction = self.opened[0] | self.opened[1] | self.available[0] | self.available[1];
+        !of_direction && self.streams.is_empty() && self.waiting.is_empty()
+    }
 }
 
 impl Streams {
     /// The next thing to tell the application.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<StreamEvent> {
+        if self.events.is_empty() {
+            return None;
+        }
         self.next_of_direction().or_else(|| self.next_of_stream()).or_else(|| self.next_writable())
     }
 
@@ -124,8 +136,11 @@ impl Streams {
     }
 
     fn next_writable(&mut self) -> Option<StreamEvent> {
-        while self.shared.may_wake() {
-            let slot = self.events.waiting.pop_front()?;
+        while let Some(slot) = self.events.waiting.front().copied() {
+            if !self.shared.may_wake() {
+                return None;
+            }
+            self.events.waiting.pop_front();
             let stream = self.slots.get_mut(slot as usize)?;
             let id = stream.id;
             let wakes = stream.send.as_mut().is_some_and(|send| send.wake());

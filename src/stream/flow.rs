@@ -8,6 +8,31 @@ use crate::varint::VarInt;
 /// The largest number of streams of one kind (RFC 9000, Section 4.6).
 const MAX_STREAMS: u64 = 1 << 60;
 
+/// A number below 2^62, and two flags in the bits that it leaves: limits are many, and seldom looked at alone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flagged(u64);
+
+impl Flagged {
+    fn new(number: u64) -> Self {
+        Self(VarInt::saturating(number).into_inner() << 2)
+    }
+
+    #[inline]
+    fn number(self) -> u64 {
+        self.0 >> 2
+    }
+
+    #[inline]
+    fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+
+    #[inline]
+    fn set(&mut self, flag: u64, to: bool) {
+        self.0 = if to { self.0 | flag } else { self.0 & !flag };
+    }
+}
+
 /// The peer sent more than was permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded;
@@ -19,16 +44,21 @@ pub struct Window {
     size: u64,
     received: u64,
     consumed: u64,
-    /// The limit that the peer was told.
-    announced: u64,
-    /// A higher limit is to be said.
-    due: bool,
+    /// The limit that the peer was told; flag: a higher one is to be said.
+    announced: Flagged,
 }
 
 impl Window {
+    const DUE: u64 = 1;
+
     /// A window that the peer knows from the transport parameters.
     pub fn new(size: u64) -> Self {
-        Self { size, received: 0, consumed: 0, announced: size, due: false }
+        Self { size, received: 0, consumed: 0, announced: Flagged::new(size) }
+    }
+
+    /// How many received bytes may wait to be consumed.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// How much of the credit the peer has used.
@@ -50,7 +80,8 @@ impl Window {
     /// [`Exceeded`] if it had not as many.
     #[inline]
     pub fn receive(&mut self, more: u64) -> Result<(), Exceeded> {
-        let received = self.received.checked_add(more).filter(|received| *received <= self.announced);
+        let received =
+            self.received.checked_add(more).filter(|received| *received <= self.announced.number());
         self.received = received.ok_or(Exceeded)?;
         Ok(())
     }
@@ -59,25 +90,28 @@ impl Window {
     #[inline]
     pub fn consume(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes).min(self.received);
-        self.due |= self.limit() - self.announced >= self.size.div_ceil(2).max(1);
+        if self.limit() - self.announced.number() >= self.size.div_ceil(2).max(1) {
+            self.announced.set(Self::DUE, true);
+        }
     }
 
     /// The limit to be said, if one is.
     #[inline]
     pub fn due(&self) -> Option<u64> {
-        self.due.then(|| self.limit())
+        self.announced.has(Self::DUE).then(|| self.limit())
     }
 
     /// The peer is told `limit`.
     pub fn said(&mut self, limit: u64) {
-        self.announced = self.announced.max(limit);
-        self.due = false;
+        self.announced = Flagged::new(self.announced.number().max(limit));
     }
 
     /// The packet that said `limit` was lost. Returns whether it must be said again.
     pub fn lost(&mut self, limit: u64) -> bool {
-        self.due |= limit == self.announced;
-        self.due
+        if limit == self.announced.number() {
+            self.announced.set(Self::DUE, true);
+        }
+        self.announced.has(Self::DUE)
     }
 
     #[inline]
@@ -96,14 +130,14 @@ pub struct Quota {
     /// How many may be open at a time.
     at_a_time: u64,
     closed: u64,
-    /// The limit that the peer was told.
-    announced: u64,
+    /// The limit that the peer was told; flag: a higher one is to be said.
+    announced: Flagged,
     /// The highest limit that the peer has acknowledged.
     acked: u64,
-    due: bool,
 }
 
 impl Quota {
+    const DUE: u64 = 1;
     /// How often the streams open at a time may be replaced in a round trip.
     const ROUND_TRIP: u64 = 2;
     /// The share of the streams at a time that is granted in one frame.
@@ -111,13 +145,13 @@ impl Quota {
 
     /// A quota that the peer knows from the transport parameters.
     pub fn new(at_a_time: u64) -> Self {
-        Self { at_a_time, closed: 0, announced: at_a_time, acked: at_a_time, due: false }
+        Self { at_a_time, closed: 0, announced: Flagged::new(at_a_time), acked: at_a_time }
     }
 
     /// Whether the peer may open the stream with this index.
     #[inline]
     pub fn permits(&self, index: u64) -> bool {
-        index < self.announced
+        index < self.announced.number()
     }
 
     /// A stream of the peer is over.
@@ -128,13 +162,12 @@ impl Quota {
 
     /// The limit to be said, if one is.
     pub fn due(&self) -> Option<u64> {
-        self.due.then(|| self.limit())
+        self.announced.has(Self::DUE).then(|| self.limit())
     }
 
     /// The peer is told `limit`.
     pub fn said(&mut self, limit: u64) {
-        self.announced = self.announced.max(limit);
-        self.due = false;
+        self.announced = Flagged::new(self.announced.number().max(limit));
     }
 
     /// The peer knows `limit`.
@@ -145,41 +178,45 @@ impl Quota {
 
     /// The packet that said `limit` was lost.
     pub fn lost(&mut self, limit: u64) {
-        self.due |= limit == self.announced;
+        if limit == self.announced.number() {
+            self.announced.set(Self::DUE, true);
+        }
     }
 
     fn reconsider(&mut self) {
-        self.due |= self.limit() - self.announced >= (self.at_a_time / Self::BATCH).max(1);
+        if self.limit() - self.announced.number() >= (self.at_a_time / Self::BATCH).max(1) {
+            self.announced.set(Self::DUE, true);
+        }
     }
 
     fn limit(&self) -> u64 {
         let open = self.closed.saturating_add(self.at_a_time);
         let paced = self.acked.saturating_add(self.at_a_time.saturating_mul(Self::ROUND_TRIP));
-        open.min(paced).min(MAX_STREAMS).max(self.announced)
+        open.min(paced).min(MAX_STREAMS).max(self.announced.number())
     }
 }
 
 /// What the peer permits us: bytes on the connection or a stream, or streams.
 #[derive(Debug, Clone, Default)]
 pub struct Credit {
-    limit: u64,
+    /// Flags: more is wanted than there is; the peer was told so at this limit.
+    limit: Flagged,
     used: u64,
-    /// More is wanted than there is.
-    wanted: bool,
-    /// The limit at which the peer was told so.
-    said: Option<u64>,
 }
 
 impl Credit {
+    const WANTED: u64 = 1;
+    const SAID: u64 = 2;
+
     /// Credit up to `limit`.
     pub fn new(limit: u64) -> Self {
-        Self { limit, ..Self::default() }
+        Self { limit: Flagged::new(limit), used: 0 }
     }
 
     /// How much there is.
     #[inline]
     pub fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
+        self.limit.number().saturating_sub(self.used)
     }
 
     /// How much was used.
@@ -198,38 +235,40 @@ impl Credit {
     /// Returns what was used of it and will not be sent.
     pub fn refund(&mut self, amount: u64) {
         self.used = self.used.saturating_sub(amount);
-        self.wanted &= self.room() == 0;
+        if self.room() > 0 {
+            self.limit.set(Self::WANTED, false);
+        }
     }
 
     /// There is not enough: the peer is told, once.
     pub fn want(&mut self) {
-        self.wanted = self.room() == 0;
+        self.limit.set(Self::WANTED, self.room() == 0);
     }
 
     /// The peer raises its limit; a lower one has no effect. Returns whether that was waited for.
     pub fn raise(&mut self, limit: u64) -> bool {
-        if limit <= self.limit {
+        if limit <= self.limit.number() {
             return false;
         }
-        self.limit = limit;
-        std::mem::take(&mut self.wanted)
+        let before = std::mem::replace(&mut self.limit, Flagged::new(limit));
+        before.has(Self::WANTED)
     }
 
     /// The limit at which we are blocked, if the peer does not know it yet.
     #[inline]
     pub fn blocked(&self) -> Option<u64> {
-        (self.wanted && self.said != Some(self.limit)).then_some(self.limit)
+        (self.limit.has(Self::WANTED) && !self.limit.has(Self::SAID)).then(|| self.limit.number())
     }
 
     /// The peer is told that we are blocked at `limit`.
     pub fn said(&mut self, limit: u64) {
-        self.said = Some(limit);
+        self.limit.set(Self::SAID, limit == self.limit.number());
     }
 
     /// The packet that said so was lost. Returns whether it must be said again.
     pub fn lost(&mut self, limit: u64) -> bool {
-        if self.said == Some(limit) {
-            self.said = None;
+        if limit == self.limit.number() {
+            self.limit.set(Self::SAID, false);
         }
         self.blocked().is_some()
     }

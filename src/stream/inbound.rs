@@ -42,7 +42,7 @@ impl Streams {
         let was_receiving = half.is_receiving();
         let outcome = apply(half, shared).map_err(|e| e.in_frame(kind.code()))?;
         let is_receiving = half.is_receiving();
-        self.receiving -= usize::from(was_receiving && !is_receiving);
+        self.receiving -= u32::from(was_receiving && !is_receiving);
         match outcome {
             Outcome::Nothing => {}
             Outcome::Readable => self.tell(slot, READABLE),
@@ -78,7 +78,7 @@ impl Streams {
     ///
     /// None today.
     pub fn on_max_data(&mut self, frame: &frame::MaxData) -> Result<(), TransportError> {
-        self.shared.credit.raise(frame.limit);
+        self.shared.limits.raise(frame.limit);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Streams {
             Entry::Unopened if id.initiator() == self.side => {
                 Err(TransportError::stream_state("the stream was not opened"))
             }
-            Entry::Unopened if self.quotas[id.dir() as usize].permits(id.index()) => {
+            Entry::Unopened if self.shared.limits.permits(id.dir(), id.index()) => {
                 self.events.opened[id.dir() as usize] = true;
                 Ok(Some(self.create(id)))
             }

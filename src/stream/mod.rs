@@ -11,6 +11,7 @@ mod event;
 mod fifo;
 mod flow;
 mod inbound;
+mod limits;
 mod outbound;
 mod ready;
 mod recv;
@@ -23,8 +24,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-
 use slab::Slab;
 
 pub use event::StreamEvent;
@@ -33,7 +32,7 @@ pub use send::SendStream;
 
 use crate::id::{Dir, Side, StreamId};
 use event::Events;
-use flow::{Credit, Quota};
+use fifo::Fifo;
 use ready::Ready;
 use recv::RecvHalf;
 use send::SendHalf;
@@ -73,74 +72,83 @@ pub struct PeerLimits {
     pub max_streams_uni: u64,
 }
 
+/// How many bytes the peer permits at first on a stream of ours to send on.
+#[derive(Debug, Default)]
+struct FirstLimits {
+    /// Bidirectional, opened by us.
+    bidi_ours: u64,
+    /// Bidirectional, opened by the peer.
+    bidi_theirs: u64,
+    /// Unidirectional.
+    uni: u64,
+}
+
 /// The streams of one connection.
 #[derive(Debug)]
+#[repr(C)] // In the order of use: what is asked whenever the connection is visited lies together, in front.
 pub struct Streams {
+    events: Events,
+    /// Streams with control frames to say, each at most once.
+    control: Fifo<u32>,
+    /// Streams with data to send, each at most once.
+    ready: Ready,
+    /// How many receiving halves are not fully received.
+    receiving: u32,
     side: Side,
+    shared: Shared,
     slots: Slab<Stream>,
     /// By the two low bits of the stream's number.
     tables: [Table; 4],
-    shared: Shared,
-    /// Streams with data to send, each at most once.
-    ready: Ready,
-    /// Streams with control frames to say, each at most once.
-    control: VecDeque<u32>,
-    events: Events,
-    /// By direction: streams that we may open.
-    credits: [Credit; 2],
-    /// By direction: streams that the peer may open.
-    quotas: [Quota; 2],
     /// By direction: index of the next of the peer's streams that the application accepts.
     accepted: [u64; 2],
-    /// How many receiving halves are not fully received.
-    receiving: usize,
     stream_receive_window: u64,
-    peer: PeerLimits,
+    first_limits: FirstLimits,
 }
 
+// Every connection has them, and the memory of thousands does not fit in a cache.
+const _: () = assert!(size_of::<Streams>() <= 520);
+
 impl Streams {
-    /// No stream yet, and no credit before the peer's parameters.
+    /// No stream yet, and no credit before the peer's parameters. Allocates nothing before the first stream.
     pub fn new(side: Side, limits: StreamLimits) -> Self {
+        let max_streams = [limits.max_bidi, limits.max_uni];
         Self {
+            events: Events::default(),
+            control: Fifo::default(),
+            ready: Ready::default(),
+            receiving: 0,
             side,
+            shared: Shared::new(limits.receive_window, max_streams, limits.send_buffer),
             slots: Slab::new(),
             tables: Default::default(),
-            shared: Shared::new(limits.receive_window, limits.send_buffer),
-            ready: Ready::default(),
-            control: VecDeque::new(),
-            events: Events::default(),
-            credits: Default::default(),
-            quotas: [Quota::new(limits.max_bidi), Quota::new(limits.max_uni)],
             accepted: [0; 2],
-            receiving: 0,
             stream_receive_window: limits.stream_receive_window,
-            peer: PeerLimits::default(),
+            first_limits: FirstLimits::default(),
         }
     }
 
     /// Takes the peer's first limits; before any stream.
     pub fn on_peer_params(&mut self, limits: PeerLimits) {
-        self.peer = limits;
-        self.shared.credit.raise(limits.max_data);
+        self.first_limits = FirstLimits {
+            bidi_ours: limits.max_stream_data_bidi_remote,
+            bidi_theirs: limits.max_stream_data_bidi_local,
+            uni: limits.max_stream_data_uni,
+        };
+        self.shared.limits.raise(limits.max_data);
         self.raise_streams(Dir::Bi, limits.max_streams_bidi);
         self.raise_streams(Dir::Uni, limits.max_streams_uni);
     }
 
     fn raise_streams(&mut self, dir: Dir, limit: u64) {
-        if self.credits[dir as usize].raise(limit) {
+        if self.shared.limits.raise_streams(dir, limit) {
             self.events.available[dir as usize] = true;
         }
     }
 
     /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`]).
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
-        let credit = &mut self.credits[dir as usize];
-        if credit.room() == 0 {
-            credit.want();
-            return None;
-        }
-        let id = StreamId::new(self.side, dir, credit.used());
-        credit.spend(1);
+        let index = self.shared.limits.open(dir)?;
+        let id = StreamId::new(self.side, dir, index);
         self.create(id);
         Some(id)
     }
@@ -216,13 +224,13 @@ impl Streams {
     fn create(&mut self, id: StreamId) -> u32 {
         let is_ours = id.initiator() == self.side;
         let limit = match (id.dir(), is_ours) {
-            (Dir::Bi, true) => Some(self.peer.max_stream_data_bidi_remote),
-            (Dir::Bi, false) => Some(self.peer.max_stream_data_bidi_local),
-            (Dir::Uni, true) => Some(self.peer.max_stream_data_uni),
+            (Dir::Bi, true) => Some(self.first_limits.bidi_ours),
+            (Dir::Bi, false) => Some(self.first_limits.bidi_theirs),
+            (Dir::Uni, true) => Some(self.first_limits.uni),
             (Dir::Uni, false) => None,
         };
         let window = (id.dir() == Dir::Bi || !is_ours).then_some(self.stream_receive_window);
-        self.receiving += usize::from(window.is_some());
+        self.receiving += u32::from(window.is_some());
         let stream = Stream::new(id, limit.map(SendHalf::new), window.map(RecvHalf::new), is_ours);
         let slot = u32::try_from(self.slots.insert(stream)).expect("fewer than 2^32 streams fit in memory");
         self.tables[kind(id)].insert(id.index(), slot);
@@ -273,7 +281,7 @@ impl Streams {
         let id = stream.id;
         self.tables[kind(id)].remove(id.index());
         if id.initiator() != self.side {
-            self.quotas[id.dir() as usize].close();
+            self.shared.limits.close(id.dir());
         }
         self.leave(slot, 0);
     }

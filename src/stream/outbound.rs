@@ -3,7 +3,7 @@
 use super::Streams;
 use super::stream::{CONTROL, DATA, FINISHED};
 use crate::frame::{self, Record};
-use crate::id::{Dir, StreamId};
+use crate::id::StreamId;
 use crate::packet::{Full, PacketWriter};
 
 impl Streams {
@@ -11,32 +11,10 @@ impl Streams {
     /// STOP_SENDING; all of it is generated from state, so none of it is ever queued.
     pub fn write_control(&mut self, packet: &mut PacketWriter<'_>) {
         // What is refused stays due for the next packet.
-        self.write_limits(packet).and_then(|()| self.write_halves(packet)).ok();
-    }
-
-    fn write_limits(&mut self, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
-        if let Some(limit) = self.shared.window.due() {
-            packet.write(&frame::MaxData { limit })?;
-            self.shared.window.said(limit);
+        let limits = self.shared.limits.write(packet, self.ready.is_empty());
+        if limits.is_ok() && !self.control.is_empty() {
+            self.write_halves(packet).ok();
         }
-        for dir in [Dir::Bi, Dir::Uni] {
-            let quota = &mut self.quotas[dir as usize];
-            if let Some(limit) = quota.due() {
-                packet.write(&frame::MaxStreams { dir, limit })?;
-                quota.said(limit);
-            }
-            let credit = &mut self.credits[dir as usize];
-            if let Some(limit) = credit.blocked() {
-                packet.write(&frame::StreamsBlocked { dir, limit })?;
-                credit.said(limit);
-            }
-        }
-        // Credit is spent when bytes are written: what was written must go first before we are blocked.
-        if let Some(limit) = self.shared.credit.blocked().filter(|_| self.ready.is_empty()) {
-            packet.write(&frame::DataBlocked { limit })?;
-            self.shared.credit.said(limit);
-        }
-        Ok(())
     }
 
     fn write_halves(&mut self, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
@@ -110,7 +88,7 @@ impl Streams {
                     self.end_recv(slot);
                 }
             }
-            Record::MaxStreams { dir, limit } => self.quotas[dir as usize].acked(limit),
+            Record::MaxStreams { dir, limit } => self.shared.limits.streams_acked(dir, limit),
             Record::MaxData { .. }
             | Record::MaxStreamData { .. }
             | Record::DataBlocked { .. }
@@ -161,16 +139,10 @@ impl Streams {
             Record::MaxStreamData { id, limit } => self.say_again(id, |slot, streams| {
                 streams.recv_half(slot).is_some_and(|(half, _)| half.limit_lost(limit))
             }),
-            Record::MaxData { limit } => {
-                self.shared.window.lost(limit);
-            }
-            Record::DataBlocked { limit } => {
-                self.shared.credit.lost(limit);
-            }
-            Record::MaxStreams { dir, limit } => self.quotas[dir as usize].lost(limit),
-            Record::StreamsBlocked { dir, limit } => {
-                self.credits[dir as usize].lost(limit);
-            }
+            Record::MaxData { limit } => self.shared.limits.max_data_lost(limit),
+            Record::DataBlocked { limit } => self.shared.limits.data_blocked_lost(limit),
+            Record::MaxStreams { dir, limit } => self.shared.limits.max_streams_lost(dir, limit),
+            Record::StreamsBlocked { dir, limit } => self.shared.limits.streams_blocked_lost(dir, limit),
             // Not ours.
             Record::Ack { .. }
             | Record::Crypto { .. }

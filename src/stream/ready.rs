@@ -1,75 +1,105 @@
 //! Streams that have data to send: higher priority first, taking turns within one priority.
 
-use std::collections::VecDeque;
+use super::fifo::Fifo;
 
-/// How many levels may stand empty before they are forgotten.
+/// The priority that streams have until the application gives them another.
+pub const USUAL: i32 = 0;
+/// How many other levels may stand empty before they are forgotten.
 const MAX_LEVELS: usize = 8;
 
 /// Slots of streams by priority, each at most once.
 #[derive(Debug, Default)]
 pub struct Ready {
-    /// In falling order of priority; a level may be empty.
-    levels: Vec<Level>,
+    /// Those of the usual priority.
+    usual: Fifo<u32>,
+    /// The others; nothing before a stream has another priority.
+    others: Option<Box<Levels>>,
 }
+
+/// Other priorities in falling order; a level may be empty.
+#[derive(Debug, Default)]
+struct Levels(Vec<Level>);
 
 #[derive(Debug)]
 struct Level {
     priority: i32,
-    slots: VecDeque<u32>,
+    slots: Fifo<u32>,
 }
 
 impl Ready {
     /// Whether no stream waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.levels.iter().all(|level| level.slots.is_empty())
+        self.front().is_none()
     }
 
     /// The stream whose turn it is.
     #[inline]
     pub fn front(&self) -> Option<u32> {
-        self.levels.iter().find_map(|level| level.slots.front().copied())
+        let other = self.others.as_ref().and_then(|others| others.turn(!self.usual.is_empty()));
+        other.unwrap_or(&self.usual).front().copied()
     }
 
     /// Takes the stream out whose turn it is.
     #[inline]
     pub fn pop_front(&mut self) -> Option<u32> {
-        self.levels.iter_mut().find_map(|level| level.slots.pop_front())
+        self.turn().pop_front()
     }
 
     /// The stream whose turn it was waits for the others of its priority.
     #[inline]
     pub fn rotate(&mut self) {
-        if let Some(level) = self.levels.iter_mut().find(|level| !level.slots.is_empty())
-            && level.slots.len() > 1
-        {
-            level.slots.rotate_left(1);
-        }
+        self.turn().rotate();
     }
 
     /// Adds a stream after the others of its priority.
     #[inline]
     pub fn push_back(&mut self, priority: i32, slot: u32) {
-        match self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
-            Ok(at) => self.levels[at].slots.push_back(slot),
-            Err(_) => self.add_level(priority).push_back(slot),
+        match priority {
+            USUAL => self.usual.push_back(slot),
+            _ => self.others.get_or_insert_default().level(priority).push_back(slot),
         }
-    }
-
-    fn add_level(&mut self, priority: i32) -> &mut VecDeque<u32> {
-        if self.levels.len() >= MAX_LEVELS {
-            self.levels.retain(|level| !level.slots.is_empty());
-        }
-        let at = self.levels.partition_point(|level| level.priority > priority);
-        self.levels.insert(at, Level { priority, slots: VecDeque::new() });
-        &mut self.levels[at].slots
     }
 
     /// Takes a stream out wherever it stands among those of its priority.
     pub fn remove(&mut self, priority: i32, slot: u32) {
-        if let Ok(at) = self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
-            self.levels[at].slots.retain(|other| *other != slot);
+        let slots = match priority {
+            USUAL => &mut self.usual,
+            _ => self.others.get_or_insert_default().level(priority),
+        };
+        slots.retain(|other| *other != slot);
+    }
+
+    #[inline]
+    fn turn(&mut self) -> &mut Fifo<u32> {
+        let usual_waits = !self.usual.is_empty();
+        let other = self.others.as_mut().and_then(|others| others.turn_mut(usual_waits));
+        other.unwrap_or(&mut self.usual)
+    }
+}
+
+impl Levels {
+    /// The level whose turn it is; `None` if it is the usual one's, where streams wait or not.
+    fn turn(&self, usual_waits: bool) -> Option<&Fifo<u32>> {
+        let level = self.0.iter().find(|level| !level.slots.is_empty())?;
+        (level.priority > USUAL || !usual_waits).then_some(&level.slots)
+    }
+
+    fn turn_mut(&mut self, usual_waits: bool) -> Option<&mut Fifo<u32>> {
+        let level = self.0.iter_mut().find(|level| !level.slots.is_empty())?;
+        (level.priority > USUAL || !usual_waits).then_some(&mut level.slots)
+    }
+
+    fn level(&mut self, priority: i32) -> &mut Fifo<u32> {
+        let place = |levels: &[Level]| levels.binary_search_by(|level| priority.cmp(&level.priority));
+        if place(&self.0).is_err() && self.0.len() >= MAX_LEVELS {
+            self.0.retain(|level| !level.slots.is_empty());
         }
+        let at = place(&self.0).unwrap_or_else(|at| {
+            self.0.insert(at, Level { priority, slots: Fifo::default() });
+            at
+        });
+        &mut self.0[at].slots
     }
 }
 
@@ -106,6 +136,6 @@ mod tests {
             ready.push_back(priority, 1);
             ready.pop_front();
         }
-        assert!(ready.levels.len() <= MAX_LEVELS);
+        assert!(ready.others.is_some_and(|others| others.0.len() <= MAX_LEVELS));
     }
 }

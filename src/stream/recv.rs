@@ -25,6 +25,20 @@ enum Phase {
     Reset { code: VarInt },
 }
 
+/// Where the stream ends, once that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FinalSize(u64);
+
+impl FinalSize {
+    /// No stream is as long.
+    const UNKNOWN: Self = Self(u64::MAX);
+
+    #[inline]
+    fn is_known(self) -> bool {
+        self != Self::UNKNOWN
+    }
+}
+
 /// What a frame brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -45,10 +59,7 @@ pub struct RecvHalf {
     phase: Phase,
     assembler: Assembler,
     window: Window,
-    /// Most gaps it may have, for its window alone.
-    max_gaps: u64,
-    /// Where the stream ends, once that is known.
-    final_size: Option<u64>,
+    final_size: FinalSize,
     /// The application has read something, or found nothing to read, since it was last told.
     waits: bool,
 }
@@ -60,8 +71,7 @@ impl RecvHalf {
             phase: Phase::Reading,
             assembler: Assembler::new(),
             window: Window::new(window),
-            max_gaps: GAPS_PER_STREAM.max(window / BYTES_PER_GAP),
-            final_size: None,
+            final_size: FinalSize::UNKNOWN,
             waits: true,
         }
     }
@@ -81,7 +91,7 @@ impl RecvHalf {
     /// Whether everything was received: "Data Recvd".
     #[inline]
     fn is_complete(&self) -> bool {
-        self.final_size == Some(self.assembler.ready_offset())
+        self.final_size == FinalSize(self.assembler.ready_offset())
     }
 
     /// Whether a read would bring something: data, or the end.
@@ -124,7 +134,7 @@ impl RecvHalf {
                 Ok(if tells { Outcome::Readable } else { Outcome::Nothing })
             }
             Phase::Stopped { .. } => {
-                shared.window.consume(more);
+                shared.limits.consume(more);
                 Ok(if frame.fin { Outcome::Over } else { Outcome::Nothing })
             }
             Phase::Reset { .. } => Ok(Outcome::Nothing),
@@ -133,8 +143,12 @@ impl RecvHalf {
 
     #[inline]
     fn assemble(&mut self, shared: &mut Shared, frame: &frame::Stream<'_>) -> Result<(), TransportError> {
+        if self.assembler.append(&mut shared.blocks, frame.offset, frame.data) {
+            return Ok(());
+        }
         let gaps = self.assembler.gaps();
-        let permitted = shared.gaps_permitted(gaps, self.max_gaps);
+        let most = GAPS_PER_STREAM.max(self.window.size() / BYTES_PER_GAP);
+        let permitted = shared.gaps_permitted(gaps, most);
         let taken = self.assembler.insert(&mut shared.blocks, frame.offset, frame.data, permitted);
         shared.count_gaps(gaps, self.assembler.gaps());
         taken.map_err(|_| TransportError::internal("the data received has too many gaps"))
@@ -157,7 +171,7 @@ impl RecvHalf {
                 Ok(Outcome::Reset)
             }
             Phase::Stopped { .. } => {
-                shared.window.consume(more);
+                shared.limits.consume(more);
                 Ok(Outcome::Over)
             }
             Phase::Reset { .. } => Ok(Outcome::Nothing),
@@ -168,7 +182,8 @@ impl RecvHalf {
     /// much it has grown.
     #[inline]
     fn count(&mut self, shared: &mut Shared, end: u64, is_final: bool) -> Result<u64, TransportError> {
-        if self.final_size.is_some_and(|size| end > size || (is_final && end != size)) {
+        let FinalSize(size) = self.final_size;
+        if end > size || (is_final && end != size && self.final_size.is_known()) {
             return Err(TransportError::final_size("the stream's end has moved"));
         }
         let received = self.window.received();
@@ -180,18 +195,18 @@ impl RecvHalf {
             .receive(more)
             .map_err(|Exceeded| TransportError::flow_control("the stream's window is exceeded"))?;
         shared
-            .window
+            .limits
             .receive(more)
             .map_err(|Exceeded| TransportError::flow_control("the connection's window is exceeded"))?;
         if is_final {
-            self.final_size = Some(end);
+            self.final_size = FinalSize(end);
         }
         Ok(more)
     }
 
     /// Throws away what was not read, and returns its credit.
     fn discard(&mut self, shared: &mut Shared) {
-        shared.window.consume(self.window.waiting());
+        shared.limits.consume(self.window.waiting());
         self.window.consume(self.window.waiting());
         shared.count_gaps(self.assembler.gaps(), 0);
         self.assembler.clear(&mut shared.blocks);
@@ -207,7 +222,7 @@ impl RecvHalf {
 
     /// STOP_SENDING was acknowledged. Returns whether the half is over: with the size known, nothing need come.
     pub fn stop_acked(&self) -> bool {
-        matches!(self.phase, Phase::Stopped { .. }) && self.final_size.is_some()
+        matches!(self.phase, Phase::Stopped { .. }) && self.final_size.is_known()
     }
 
     /// STOP_SENDING was lost. Returns whether it must be said again.
@@ -228,7 +243,7 @@ impl RecvHalf {
 
     /// The limit to be said: only while the end is not known (RFC 9000, Section 3.2).
     fn limit_due(&self) -> Option<u64> {
-        self.window.due().filter(|_| self.final_size.is_none() && self.phase == Phase::Reading)
+        self.window.due().filter(|_| !self.final_size.is_known() && self.phase == Phase::Reading)
     }
 
     /// Writes STOP_SENDING and MAX_STREAM_DATA if they are due.
@@ -288,7 +303,7 @@ impl RecvStream<'_> {
         }
         let len = half.assembler.consume(&mut shared.blocks, len);
         half.window.consume(len);
-        shared.window.consume(len);
+        shared.limits.consume(len);
         if half.limit_due().is_some() {
             self.streams.list_control(self.slot);
         }
@@ -355,7 +370,7 @@ impl RecvStream<'_> {
         let Some((half, shared)) = self.streams.recv_half(self.slot) else { return Ok(()) };
         let was_receiving = half.is_receiving();
         let is_over = half.stop(shared, code);
-        self.streams.receiving -= usize::from(was_receiving);
+        self.streams.receiving -= u32::from(was_receiving);
         if is_over {
             self.streams.end_recv(self.slot)
         } else {

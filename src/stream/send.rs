@@ -38,8 +38,8 @@ enum Phase {
     Open,
     /// The application has written everything: "Send" until the end was said, then "Data Sent".
     Finishing(Fin),
-    /// "Reset Sent", or about to be.
-    Reset { code: VarInt, final_size: u64, is_said: bool, by_peer: bool },
+    /// "Reset Sent", or about to be; what was sent is the final size.
+    Reset { code: VarInt, is_said: bool, by_peer: bool },
 }
 
 /// The sending half of a stream.
@@ -91,11 +91,16 @@ impl SendHalf {
     #[inline]
     pub fn write(&mut self, id: StreamId, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         while let Some((offset, data)) = self.buffer.peek() {
-            let room = packet.room().saturating_sub(frame::Stream::overhead(id, offset)).min(MAX_DATA);
-            if room < data.len().min(MIN_DATA) {
+            let room = packet.room().saturating_sub(frame::Stream::overhead(id, offset));
+            if room < data.len().min(MAX_DATA) {
+                // More than the packet holds: a first part of it, which cannot be the end.
+                if room >= MIN_DATA {
+                    packet.write(&frame::Stream { id, offset, fin: false, data: &data[..room] })?;
+                    self.buffer.advance(offset, room);
+                }
                 return Err(packet.refuse());
             }
-            let data = &data[..data.len().min(room)];
+            let data = &data[..data.len().min(MAX_DATA)];
             let len = data.len();
             let ends = offset + len as u64 == self.buffer.end();
             let fin = ends && matches!(self.phase, Phase::Finishing(_));
@@ -120,8 +125,9 @@ impl SendHalf {
 
     /// Writes RESET_STREAM and STREAM_DATA_BLOCKED if they are due.
     pub fn write_control(&mut self, id: StreamId, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
-        if let Phase::Reset { code, final_size, is_said: is_said @ false, .. } = &mut self.phase {
-            packet.write(&frame::ResetStream { id, code: code.into_inner(), final_size: *final_size })?;
+        if let Phase::Reset { code, is_said: is_said @ false, .. } = &mut self.phase {
+            let final_size = self.buffer.sent();
+            packet.write(&frame::ResetStream { id, code: code.into_inner(), final_size })?;
             *is_said = true;
         }
         if let Some(limit) = self.blocked() {
@@ -188,11 +194,10 @@ impl SendHalf {
         if matches!(self.phase, Phase::Reset { .. }) {
             return false;
         }
-        let final_size = self.buffer.sent();
-        shared.credit.refund(self.buffer.end() - final_size);
+        shared.limits.refund(self.buffer.end() - self.buffer.sent());
         let kept = self.buffer.clear(&mut shared.blocks);
         shared.release(kept);
-        self.phase = Phase::Reset { code, final_size, is_said: false, by_peer };
+        self.phase = Phase::Reset { code, is_said: false, by_peer };
         self.waits = false;
         true
     }
@@ -282,7 +287,7 @@ impl SendStream<'_> {
                     control.push_back(self.slot);
                 }
             } else {
-                shared.credit.want();
+                shared.limits.want();
                 if stream.enlist(WAITING) {
                     events.waiting.push_back(self.slot);
                 }

@@ -28,6 +28,13 @@ pub struct SendBuffer {
     cursor: usize,
     /// The end of what was written.
     end: u64,
+    /// Nothing before the first loss or reordering.
+    holes: Option<Box<Holes>>,
+}
+
+/// What keeps the sent bytes from being acknowledged in order.
+#[derive(Debug, Default)]
+struct Holes {
     /// What was acknowledged beyond `acked`.
     acked_beyond: RangeSet,
     /// What must be sent again.
@@ -67,7 +74,17 @@ impl SendBuffer {
     /// Whether there is something to send, again or for the first time.
     #[inline]
     pub fn has_pending(&self) -> bool {
-        self.sent < self.end || !self.lost.is_empty()
+        self.sent < self.end || self.first_lost().is_some()
+    }
+
+    /// The first range that must be sent again.
+    #[inline]
+    fn first_lost(&self) -> Option<Range<u64>> {
+        self.holes.as_ref().and_then(|holes| holes.lost.first())
+    }
+
+    fn holes(&mut self) -> &mut Holes {
+        self.holes.get_or_insert_default()
     }
 
     /// Appends a copy of `data`.
@@ -108,7 +125,7 @@ impl SendBuffer {
     /// The next bytes to send and their offset: lost ones first. All of them lie in one piece of memory.
     #[inline]
     pub fn peek(&self) -> Option<(u64, &[u8])> {
-        match self.lost.first() {
+        match self.first_lost() {
             None => self.chunks.get(self.cursor).map(|chunk| (self.sent, chunk.slice(self.sent..self.end))),
             Some(range) => {
                 let at = self.chunks.partition_point(|chunk| chunk.end() <= range.start);
@@ -122,7 +139,7 @@ impl SendBuffer {
     pub fn advance(&mut self, offset: u64, len: usize) {
         let end = offset + len as u64;
         if offset < self.sent {
-            self.lost.remove(offset..end);
+            self.holes().lost.remove(offset..end);
             return;
         }
         self.sent = end;
@@ -138,17 +155,19 @@ impl SendBuffer {
         if range.is_empty() {
             return 0;
         }
-        if !self.lost.is_empty() {
-            self.lost.remove(range.clone());
+        if let Some(holes) = &mut self.holes {
+            holes.lost.remove(range.clone());
         }
         if range.start > self.acked {
-            self.acked_beyond.insert(range);
+            self.holes().acked_beyond.insert(range);
             return 0;
         }
         let before = std::mem::replace(&mut self.acked, range.end);
-        while let Some(next) = self.acked_beyond.first().filter(|next| next.start <= self.acked) {
-            self.acked = self.acked.max(next.end);
-            self.acked_beyond.pop_first();
+        if let Some(holes) = &mut self.holes {
+            while let Some(next) = holes.acked_beyond.first().filter(|next| next.start <= self.acked) {
+                self.acked = self.acked.max(next.end);
+                holes.acked_beyond.pop_first();
+            }
         }
         self.release(blocks);
         self.acked - before
@@ -160,29 +179,34 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
-        self.lost.insert(range.clone());
-        for acked in self.acked_beyond.overlapping(range) {
-            self.lost.remove(acked);
+        let Holes { acked_beyond, lost } = self.holes();
+        lost.insert(range.clone());
+        for acked in acked_beyond.overlapping(range) {
+            lost.remove(acked);
         }
     }
 
-    /// Forgets all bytes; offsets stay. Returns how many were kept.
+    /// Forgets all bytes, and those never sent for good: the end is what was sent. Returns how many were kept.
     pub fn clear(&mut self, blocks: &mut Blocks) -> u64 {
         let kept = self.kept();
-        self.acked = self.end;
-        self.sent = self.end;
-        self.acked_beyond.clear();
-        self.lost.clear();
-        self.release(blocks);
+        while let Some(chunk) = self.chunks.pop_front() {
+            chunk.give_back(blocks);
+        }
+        self.acked = self.sent;
+        self.end = self.sent;
         self.cursor = 0;
+        if let Some(holes) = &mut self.holes {
+            holes.acked_beyond.clear();
+            holes.lost.clear();
+        }
         kept
     }
 
     /// Gives back the chunks that are acknowledged from first to last byte.
     fn release(&mut self, blocks: &mut Blocks) {
         while self.chunks.front().is_some_and(|chunk| chunk.end() <= self.acked) {
-            if let Some(Chunk { data: Data::Copied(block), .. }) = self.chunks.pop_front() {
-                blocks.give(block);
+            if let Some(chunk) = self.chunks.pop_front() {
+                chunk.give_back(blocks);
             }
             self.cursor = self.cursor.saturating_sub(1);
         }
@@ -226,6 +250,14 @@ impl Chunk {
             self.len += taken;
         }
         taken
+    }
+
+    /// Returns its memory.
+    fn give_back(self, blocks: &mut Blocks) {
+        match self.data {
+            Data::Copied(block) => blocks.give(block),
+            Data::Shared(_) => {}
+        }
     }
 
     /// The part of `range` that lies here; `range.start` does.

@@ -28,18 +28,34 @@ pub enum Entry {
 }
 
 /// The streams of one initiator and direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
+    /// One above the highest index that was opened.
+    next: u64,
     /// Index of the window's first slot.
     base: u64,
-    window: VecDeque<u32>,
+    /// The window's first slot; `NONE` also if the window is empty.
+    first: u32,
     /// How many streams are in the window.
-    live: usize,
+    live: u32,
+    /// Nothing before two streams are open at a time.
+    more: Option<Box<More>>,
+}
+
+/// What a table of one stream at a time has no use for.
+#[derive(Debug, Default)]
+struct More {
+    /// The window behind its first slot.
+    window: VecDeque<u32>,
     /// Streams before the window.
     old: BTreeMap<u64, u32>,
     untouched: RangeSet,
-    /// One above the highest index that was opened.
-    next: u64,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { next: 0, base: 0, first: NONE, live: 0, more: None }
+    }
 }
 
 impl Table {
@@ -52,13 +68,12 @@ impl Table {
     /// The slot of a stream that is kept.
     #[inline]
     pub fn slot(&self, index: u64) -> Option<u32> {
-        match index.checked_sub(self.base) {
-            Some(at) => {
-                let slot = self.window.get(usize::try_from(at).ok()?);
-                slot.copied().filter(|slot| *slot != NONE)
-            }
-            None => self.old.get(&index).copied(),
-        }
+        let slot = match index.checked_sub(self.base) {
+            Some(0) => self.first,
+            Some(at) => *self.more.as_ref()?.window.get(usize::try_from(at - 1).ok()?)?,
+            None => *self.more.as_ref()?.old.get(&index)?,
+        };
+        (slot != NONE).then_some(slot)
     }
 
     /// What is known of a stream.
@@ -70,68 +85,111 @@ impl Table {
         if index >= self.next {
             return Entry::Unopened;
         }
-        if self.untouched.contains(index) { Entry::Untouched } else { Entry::Closed }
+        let is_untouched = self.more.as_ref().is_some_and(|more| more.untouched.contains(index));
+        if is_untouched { Entry::Untouched } else { Entry::Closed }
     }
 
     /// Keeps an unopened or untouched stream in `slot`; it is open now, and so are all before it.
     pub fn insert(&mut self, index: u64, slot: u32) {
-        if index >= self.next {
-            self.untouched.insert(self.next..index);
-            self.next = index + 1;
-        } else {
-            self.untouched.remove(index..index + 1);
-        }
-        let Some(at) = index.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else {
-            self.old.insert(index, slot);
+        self.open(index);
+        let Some(at) = self.place(index) else {
+            self.more().old.insert(index, slot);
             return;
         };
-        if at >= self.window.len() + SHORT {
-            self.retire(self.window.len());
+        if at >= self.len() + SHORT {
+            self.retire(self.len());
             self.base = index;
-            self.window.push_back(slot);
+            self.first = slot;
+        } else if at == 0 {
+            self.first = slot;
         } else {
-            if at >= self.window.len() {
-                self.window.resize(at + 1, NONE);
+            let window = &mut self.more().window;
+            if window.len() < at {
+                window.resize(at, NONE);
             }
-            self.window[at] = slot;
+            window[at - 1] = slot;
         }
         self.live += 1;
         self.tighten();
     }
 
+    /// A stream is touched for the first time, and all before it are open.
+    fn open(&mut self, index: u64) {
+        if index < self.next {
+            self.more().untouched.remove(index..index + 1);
+            return;
+        }
+        if index > self.next {
+            let passed = self.next..index;
+            self.more().untouched.insert(passed);
+        }
+        self.next = index + 1;
+    }
+
     /// A stream is over.
     pub fn remove(&mut self, index: u64) {
-        let Some(at) = index.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else {
-            self.old.remove(&index);
-            return;
+        let slot = match self.place(index) {
+            Some(0) => Some(&mut self.first),
+            Some(at) => self.more.as_mut().and_then(|more| more.window.get_mut(at - 1)),
+            None => {
+                self.more().old.remove(&index);
+                return;
+            }
         };
-        if let Some(slot) = self.window.get_mut(at).filter(|slot| **slot != NONE) {
-            *slot = NONE;
-            self.live -= 1;
-        }
-        while self.window.front() == Some(&NONE) {
-            self.window.pop_front();
+        let Some(slot) = slot.filter(|slot| **slot != NONE) else { return };
+        *slot = NONE;
+        self.live -= 1;
+        while self.first == NONE {
             self.base += 1;
+            let Some(next) = self.pop_behind() else { break };
+            self.first = next;
         }
         self.tighten();
     }
 
+    /// Where in the window a stream stands or would; `None` if before it.
+    #[inline]
+    fn place(&self, index: u64) -> Option<usize> {
+        index.checked_sub(self.base).and_then(|at| usize::try_from(at).ok())
+    }
+
+    /// How long the window is.
+    #[inline]
+    fn len(&self) -> usize {
+        match self.more.as_ref().map_or(0, |more| more.window.len()) {
+            0 => usize::from(self.first != NONE),
+            behind => 1 + behind,
+        }
+    }
+
+    /// Takes the slot out that is the window's second.
+    fn pop_behind(&mut self) -> Option<u32> {
+        self.more.as_mut()?.window.pop_front()
+    }
+
     /// Keeps the window in proportion to the streams in it.
     fn tighten(&mut self) {
-        while self.window.len() > SHORT + SPARSE * self.live {
+        while self.len() > SHORT + SPARSE * self.live as usize {
             self.retire(1);
         }
     }
 
     /// Moves the window's first `count` slots to the map.
     fn retire(&mut self, count: usize) {
-        for slot in self.window.drain(..count) {
+        for _ in 0..count {
+            let next = self.pop_behind().unwrap_or(NONE);
+            let slot = std::mem::replace(&mut self.first, next);
             if slot != NONE {
-                self.old.insert(self.base, slot);
+                let index = self.base;
+                self.more().old.insert(index, slot);
                 self.live -= 1;
             }
             self.base += 1;
         }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 }
 
@@ -150,7 +208,7 @@ mod tests {
         assert_eq!(table.get(1 << 59), Entry::Live(7));
         assert_eq!(table.get(12), Entry::Untouched);
         assert_eq!(table.get((1 << 59) + 1), Entry::Unopened);
-        assert_eq!(table.window.len(), 1);
+        assert_eq!(table.len(), 1);
     }
 
     #[test]
@@ -163,7 +221,7 @@ mod tests {
             }
         }
         assert_eq!((table.get(0), table.get(99_999)), (Entry::Live(1), Entry::Closed));
-        assert!(table.window.len() <= SHORT + SPARSE && table.old.len() <= 1);
+        assert!(table.len() <= SHORT + SPARSE && table.more().old.len() <= 1);
     }
 
     proptest! {
@@ -190,7 +248,7 @@ mod tests {
                     };
                     prop_assert_eq!(table.get(index), expected);
                 }
-                prop_assert!(table.window.len() <= SHORT + SPARSE * table.live);
+                prop_assert!(table.len() <= SHORT + SPARSE * table.live as usize);
             }
         }
     }

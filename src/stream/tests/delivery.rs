@@ -130,7 +130,7 @@ proptest! {
                 prop_assert!(bytes == expected && ended, "stream {}: {} of {}", id, bytes.len(), written);
             }
             prop_assert!(from.streams.slots.is_empty() && !from.streams.is_receiving());
-            prop_assert_eq!(from.streams.shared.window.waiting(), 0);
+            prop_assert_eq!(from.streams.shared.limits.window().waiting(), 0);
         }
     }
 

@@ -79,8 +79,8 @@ fn the_final_size_counts_once_and_returns_with_the_reset() {
     let reset = frame::ResetStream { id, code: 0, final_size: size };
     for _ in 0..3 {
         assert_eq!(server.on_reset_stream(&reset), Ok(()));
-        assert_eq!(server.shared.window.received(), size);
-        assert_eq!(server.shared.window.waiting(), 0);
+        assert_eq!(server.shared.limits.window().received(), size);
+        assert_eq!(server.shared.limits.window().waiting(), 0);
     }
 }
 
@@ -91,9 +91,9 @@ fn what_arrives_on_a_stopped_stream_is_counted_and_returned() {
     assert_eq!(server.on_stream(&data(id, 10, b"x", false)), Ok(()));
     server.accept(Dir::Uni);
     assert_eq!(server.recv(id).map(|mut s| s.stop(number(0))), Some(Ok(())));
-    assert_eq!((server.shared.window.received(), server.shared.window.waiting()), (11, 0));
+    assert_eq!((server.shared.limits.window().received(), server.shared.limits.window().waiting()), (11, 0));
     assert_eq!(server.on_stream(&data(id, 0, &[0; 50], false)), Ok(()));
-    assert_eq!((server.shared.window.received(), server.shared.window.waiting()), (50, 0));
+    assert_eq!((server.shared.limits.window().received(), server.shared.limits.window().waiting()), (50, 0));
     let limit = LIMITS.stream_receive_window;
     assert_eq!(code(server.on_stream(&data(id, limit, b"x", false))), Some(Code::FLOW_CONTROL_ERROR));
 }
@@ -187,7 +187,7 @@ fn a_reset_returns_credit_for_what_was_never_sent() {
     assert_eq!(client.send(id).map(|mut s| s.reset(number(0))), Some(Ok(())));
     let Some(Record::Stream { len, .. }) = sent.records.first().copied() else { panic!("STREAM was sent") };
     assert_eq!(client.shared.room(), LIMITS.receive_window - u64::from(len));
-    assert_eq!(client.shared.credit.used(), u64::from(len));
+    assert_eq!(client.shared.limits.credit().used(), u64::from(len));
 }
 
 #[test]
