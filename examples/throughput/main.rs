@@ -22,6 +22,7 @@ mod progress;
 #[path = "../common/sizes.rs"]
 mod sizes;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use self::certificates::Certificates;
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
 
 fn run(plan: Plan) -> Result<(), Box<dyn std::error::Error>> {
     let certificates = Certificates::generate(ALPN)?;
-    println!("{}", Header(plan));
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", Header(plan))?;
     let mut job = Job::new(plan, certificates);
     let mut report = Report::new(plan.size);
     for round in 1..=plan.rounds {
@@ -63,8 +65,7 @@ fn run(plan: Plan) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    println!("{report}");
-    Ok(())
+    Ok(writeln!(out, "{report}")?)
 }
 
 #[cfg(test)]

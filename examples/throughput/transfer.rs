@@ -132,6 +132,10 @@ impl Course {
         self.given_up.load(Ordering::Relaxed)
     }
 
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
     fn verified(&self) -> u64 {
         self.verified.load(Ordering::Relaxed)
     }
@@ -140,7 +144,7 @@ impl Course {
     fn live<T>(self: &Arc<Self>, end: impl FnOnce(&Arc<Self>) -> Result<T, Failure>) -> Result<T, Failure> {
         let outcome = end(self);
         if outcome.is_err() {
-            self.given_up.store(true, Ordering::Relaxed);
+            self.give_up();
         }
         outcome
     }
@@ -160,7 +164,7 @@ impl Course {
                 progress.advance(0, verified - seen);
                 (seen, since) = (verified, now);
             } else if now - since >= patience {
-                self.given_up.store(true, Ordering::Relaxed);
+                self.give_up();
                 return Err(Failure::Stalled { after: patience, got: verified, want: self.size });
             }
         }
@@ -184,9 +188,12 @@ pub fn carry<A: Send, B: Send>(
     progress.stage(format!("round {} of {}", job.round, job.plan.rounds));
     // A profiler tells the threads apart by their names.
     let thread = |role: &str| thread::Builder::new().name(format!("{}-{role}", leg.name()));
-    let no_thread = |error| Failure::System("start a thread", error);
     let processor = ProcessTime::now();
     let course = Arc::new(Course::start(size));
+    let no_thread = |error| {
+        course.give_up();
+        Failure::System("start a thread", error)
+    };
     let (looked, source, sink) = thread::scope(|scope| {
         let sink = thread("sink").spawn_scoped(scope, || course.live(sink)).map_err(no_thread)?;
         let source = thread("source").spawn_scoped(scope, || course.live(source)).map_err(no_thread)?;
@@ -200,8 +207,10 @@ pub fn carry<A: Send, B: Send>(
         // What the server has found explains why the client was cut off, not the other way round.
         (Err(why), Ok(_) | Err(Failure::Abandoned)) | (_, Err(why)) => return Err(why),
     };
-    let wall = *course.complete.get().ok_or(Failure::Length { got: course.verified(), want: size })?;
-    Ok((Cost { wall, processor }, source, sink))
+    match course.complete.get() {
+        Some(&wall) if course.verified() == size => Ok((Cost { wall, processor }, source, sink)),
+        Some(_) | None => Err(Failure::Length { got: course.verified(), want: size }),
+    }
 }
 
 fn join<T>(end: ScopedJoinHandle<'_, T>) -> T {
