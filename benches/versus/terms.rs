@@ -1,4 +1,4 @@
-//! The terms that hold for every library alike: one certificate, one cipher, one size, windows that never bind.
+//! The terms that hold for every library alike: one certificate, one cipher, one size, the same windows.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ pub const WINDOW: u64 = 16 << 20;
 /// Bytes a connection keeps until they are acknowledged.
 pub const SEND_BUFFER: u64 = 8 << 20;
 /// First congestion window, in bytes: more than is ever in flight.
-pub const CONGESTION_WINDOW: u64 = 64 << 20;
+pub const WIDE: u64 = 64 << 20;
 /// Streams of each kind that a side may open at a time.
 pub const STREAMS: u64 = 256;
 

@@ -1,0 +1,108 @@
+//! A client and a server of one library, the wire between them, and their time.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::clock::{Now, on_the_wire};
+use super::fault::Fault;
+use super::peer::{News, Peer};
+use super::terms::Terms;
+
+/// So many connections take long enough to show how far they are.
+const MANY: usize = 1000;
+
+/// What [`Pair::news`] brings: a connection that is lost is a fault instead.
+type NewsOf<P> = News<<P as Peer>::Link, <P as Peer>::Stream>;
+
+/// Both endpoints; the client is the first side.
+#[derive(Debug)]
+pub struct Pair<P> {
+    pub sides: [P; 2],
+    pub now: Now,
+    /// Datagrams sent so far, both ways.
+    pub datagrams: u64,
+}
+
+impl<P: Peer> Pair<P> {
+    /// Two that do not know each other yet.
+    pub fn new(terms: &Terms) -> Self {
+        Self { sides: P::pair(terms), now: Now::from_secs(1), datagrams: 0 }
+    }
+
+    /// Connects once and lets the wire fall silent; returns the connection's name at each side.
+    pub fn connect(&mut self) -> Result<[P::Link; 2], Fault> {
+        let client = self.sides[0].connect(self.now);
+        let (mut known, mut confirmed) = (None, false);
+        let server = loop {
+            if let (Some(server), true) = (known, confirmed) {
+                break server;
+            }
+            self.advance()?;
+            while let Some(news) = self.news(0)? {
+                confirmed |= matches!(news, News::Connected(_));
+            }
+            while let Some(news) = self.news(1)? {
+                if let News::Connected(link) = news {
+                    known = Some(link);
+                }
+            }
+        };
+        while self.carry() {}
+        Ok([client, server])
+    }
+
+    /// Connects so often; returns the connections' names at the client.
+    pub fn connect_all(&mut self, count: usize) -> Result<Vec<P::Link>, Fault> {
+        let bar = if count < MANY { ProgressBar::hidden() } else { ProgressBar::new(count as u64) };
+        let style = ProgressStyle::with_template("connecting {bar:40} {pos} of {len}");
+        let bar = bar.with_style(style.expect("the template is well-formed"));
+        let links = (0..count).map(|_| self.connect().inspect(|_| bar.inc(1)).map(|[client, _]| client));
+        let links = links.collect();
+        bar.finish_and_clear();
+        links
+    }
+
+    /// The next thing the application of a side should know.
+    ///
+    /// # Errors
+    ///
+    /// A connection is lost.
+    pub fn news(&mut self, side: usize) -> Result<Option<NewsOf<P>>, Fault> {
+        match self.sides[side].news() {
+            Some(News::Lost(reason)) => Err(Fault::Lost(reason)),
+            news => Ok(news),
+        }
+    }
+
+    /// Lets each side send one train, which the other takes in whole. Returns whether there was any.
+    fn carry(&mut self) -> bool {
+        let [client, server] = &mut self.sides;
+        let sent = hand_over(&mut self.now, client, server) + hand_over(&mut self.now, server, client);
+        self.datagrams += sent;
+        sent > 0
+    }
+
+    /// Carries datagrams; if there are none, time passes instead until a timer expires.
+    ///
+    /// # Errors
+    ///
+    /// There is no timer.
+    pub fn advance(&mut self) -> Result<(), Fault> {
+        if !self.carry() {
+            let next = self.sides.iter_mut().filter_map(P::wake).min().ok_or(Fault::Silent)?;
+            self.now = self.now.max(next);
+            for side in &mut self.sides {
+                side.expire(self.now);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One train at once: time passes as bytes do at 10 Gbit/s.
+fn hand_over<P: Peer>(now: &mut Now, from: &mut P, to: &mut P) -> u64 {
+    let Some(train) = from.give(*now) else { return 0 };
+    let datagrams = train.datagrams();
+    *now += on_the_wire(train.bytes.len());
+    to.take(*now, train);
+    datagrams
+}
