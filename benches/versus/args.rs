@@ -28,12 +28,15 @@ pub struct Args {
     /// Datagrams in one train at most, 1 to 64.
     #[arg(long, default_value_t = 32)]
     burst: usize,
-    /// MiB that a bulk transfer carries, 1 to 4096. Without it 256, in the short form 64.
+    /// MiB that a bulk transfer carries, 1 to 4096. Without it 256, or 32 with losses; in the short form 64, or 4.
     #[arg(long)]
     mib: Option<u64>,
     /// Timed runs of each leg, 1 to 99. Without it 7, in the short form 3; never more than 3 with 10000 connections.
     #[arg(long)]
     reps: Option<usize>,
+    /// What the losses of the first run follow from; the next run has the next number.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Only this leg: for a profiler.
     #[arg(long, value_enum)]
     solo: Option<Solo>,
@@ -58,7 +61,7 @@ impl Args {
     /// What cannot be run, in one line.
     pub fn cases(&self) -> Result<Vec<Case>, String> {
         self.check()?;
-        let amount = Amount { quick: self.quick, mib: self.mib, reps: self.reps };
+        let amount = Amount { quick: self.quick, mib: self.mib, reps: self.reps, seed: self.seed };
         let mut cases = Vec::new();
         for cipher in self.ciphers() {
             for &size in &self.size {

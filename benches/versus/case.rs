@@ -9,7 +9,8 @@ use super::fault::Fault;
 use super::floor;
 use super::peer::Peer;
 use super::quantity::{Quantity, Run};
-use super::terms::{Cipher, Terms};
+use super::terms::{Cipher, Sending, Terms};
+use super::wire;
 use super::workload::{Bulk, Direction, Requests, handshakes};
 
 /// What can be measured.
@@ -19,6 +20,8 @@ pub enum Workload {
     BulkUp,
     /// One stream from server to client.
     BulkDown,
+    /// One stream from client to server, over a wire that is long and loses datagrams.
+    Lossy,
     /// One connection, 1 KiB each way on a stream of its own, 100 at a time.
     ManyStreams,
     /// 1000 connections, 256 bytes there and 1 KiB back, one at a time on each.
@@ -36,6 +39,7 @@ impl Workload {
         match self {
             Self::BulkUp => "bulk-up",
             Self::BulkDown => "bulk-down",
+            Self::Lossy => "lossy",
             Self::ManyStreams => "many-streams",
             Self::ManyConnections => "many-connections",
             Self::TenThousandConnections => "many-connections-10000",
@@ -58,6 +62,8 @@ pub struct Amount {
     pub mib: Option<u64>,
     /// Runs of each leg, if not as the form has it.
     pub reps: Option<usize>,
+    /// What the first run's losses follow from; the next run has the next number.
+    pub seed: u64,
 }
 
 impl Amount {
@@ -73,6 +79,7 @@ impl Amount {
             Workload::TenThousandConnections => reps.min(3),
             Workload::BulkUp
             | Workload::BulkDown
+            | Workload::Lossy
             | Workload::ManyStreams
             | Workload::ManyConnections
             | Workload::Handshakes => reps,
@@ -86,6 +93,7 @@ impl Amount {
         match workload {
             Workload::BulkUp => Plan::Bulk(bulk(Direction::Up, self.pick(64, 256))),
             Workload::BulkDown => Plan::Bulk(bulk(Direction::Down, self.pick(64, 256))),
+            Workload::Lossy => Plan::Far(bulk(Direction::Up, self.pick(4, 32))),
             Workload::ManyStreams => {
                 let total = self.pick(10_000, 100_000);
                 Plan::Streams(Requests { links: 1, at_a_time: 100, total, request: 1024, response: 1024 })
@@ -101,6 +109,7 @@ impl Amount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
     Bulk(Bulk),
+    Far(Bulk),
     Streams(Requests),
     Connections(Requests),
     Handshakes(u32),
@@ -114,13 +123,23 @@ pub struct Case {
     /// Timed runs of each leg.
     pub reps: usize,
     plan: Plan,
+    seed: u64,
 }
 
 impl Case {
     /// So much of a workload, with datagrams of `size` bytes and trains of `burst` datagrams.
     pub fn new(workload: Workload, size: u16, burst: usize, cipher: Cipher, amount: &Amount) -> Self {
-        let terms = Terms { size, burst, cipher };
-        Self { workload, terms, reps: amount.reps(workload), plan: amount.plan(workload) }
+        let (plan, reps, seed) = (amount.plan(workload), amount.reps(workload), amount.seed);
+        let sending = match plan {
+            Plan::Far(_) => Sending::Carefully,
+            Plan::Bulk(_) | Plan::Streams(_) | Plan::Connections(_) | Plan::Handshakes(_) => Sending::Freely,
+        };
+        let terms = Terms { size, burst, cipher, sending };
+        Self { workload, terms, reps, plan, seed }
+    }
+
+    fn seed(&self, rep: usize) -> u64 {
+        self.seed.wrapping_add(rep as u64)
     }
 
     /// What tells it from the other cases.
@@ -132,25 +151,36 @@ impl Case {
     pub fn title(&self) -> String {
         let what = match self.plan {
             Plan::Bulk(bulk) => format!(" of {} MiB", bulk.mib),
+            Plan::Far(bulk) => {
+                let (delay, first, last) = (wire::DELAY.as_millis(), self.seed, self.seed(self.reps - 1));
+                let losses = format!("1 of {} lost, seeds {first} to {last}", wire::ONE_IN);
+                format!(" of {} MiB, {delay} ms each way, {losses}", bulk.mib)
+            }
             Plan::Streams(plan) => format!(", {} of 1 KiB each way", plan.total),
             Plan::Connections(plan) => format!(", {} requests on {}", plan.total, plan.links),
             Plan::Handshakes(count) => format!(", {count}"),
         };
-        let Terms { size, burst, cipher } = self.terms;
+        let Terms { size, burst, cipher, .. } = self.terms;
         format!("{}{what}, {size}-byte datagrams, {burst} a train, {}", self.workload.name(), cipher.name())
     }
 
-    /// One run of a library.
+    /// One run of a library; `rep` decides what is lost, if anything is.
     ///
     /// # Errors
     ///
     /// Why the run is worth nothing.
-    pub fn run<P: Peer>(&self, look: Look) -> Result<Run, Fault> {
+    pub fn run<P: Peer>(&self, rep: usize, look: Look) -> Result<Run, Fault> {
         let terms = &self.terms;
         let (outcome, figures) = match self.plan {
             Plan::Bulk(bulk) => {
                 let outcome = bulk.run::<P>(terms, look)?;
                 (outcome, vec![(Quantity::Speed, per_second(bulk.mib as f64, outcome.spent))])
+            }
+            Plan::Far(bulk) => {
+                let outcome = bulk.run_far::<P>(terms, self.seed(rep), look)?;
+                let goodput = per_second(bulk.mib as f64, outcome.passed);
+                let cost = micros_each(bulk.mib as f64, outcome.spent);
+                (outcome, vec![(Quantity::Goodput, goodput), (Quantity::Cost, cost)])
             }
             Plan::Streams(plan) => {
                 let outcome = plan.run::<P>(terms, look)?;
@@ -176,7 +206,7 @@ impl Case {
                 let figures = vec![(Quantity::Speed, per_second(bulk.mib as f64, spent))];
                 Some(Run { figures, datagrams })
             }
-            Plan::Streams(_) | Plan::Connections(_) | Plan::Handshakes(_) => None,
+            Plan::Far(_) | Plan::Streams(_) | Plan::Connections(_) | Plan::Handshakes(_) => None,
         }
     }
 }

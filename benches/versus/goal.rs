@@ -11,6 +11,8 @@ use super::terms::Cipher;
 /// What a figure of Peregrine's is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
+    /// Nothing: the figure counts as it is.
+    Itself,
     /// The same figure of quinn-proto.
     Quinn,
     /// The same figure of the floor.
@@ -59,6 +61,10 @@ impl Goal {
                 vec![Self::at_most(Quantity::Request, 1.3, Measure::Thousand)]
             }
             (Workload::Handshakes, _) => vec![Self::at_least(Quantity::Handshakes, 1.25, Measure::Quinn)],
+            (Workload::Lossy, _) => vec![
+                Self::at_least(Quantity::Goodput, 1.2, Measure::Itself),
+                Self::at_most(Quantity::Cost, 0.5, Measure::Quinn),
+            ],
         }
     }
 
@@ -78,6 +84,7 @@ impl fmt::Display for Goal {
             Bound::AtMost(most) => write!(f, "at most {most} ")?,
         }
         match self.measure {
+            Measure::Itself => f.write_str(self.quantity.unit()),
             Measure::Quinn => f.write_str("x quinn-proto"),
             Measure::Floor => f.write_str("x floor"),
             Measure::Thousand => f.write_str("x its own with 1000 connections"),

@@ -25,6 +25,7 @@ mod quantity;
 mod quinn;
 mod report;
 mod terms;
+mod wire;
 mod workload;
 
 use std::process::ExitCode;
@@ -84,11 +85,11 @@ fn main() -> ExitCode {
 fn measure(case: Case, legs: &[Leg]) -> Result<Report, (Leg, Fault)> {
     let mut report = Report::new(case);
     for leg in legs {
-        run(&case, *leg, Look::Compare).map_err(|fault| (*leg, fault))?;
+        run(&case, *leg, 0, Look::Compare).map_err(|fault| (*leg, fault))?;
     }
-    for _ in 0..case.reps {
+    for rep in 0..case.reps {
         for leg in legs {
-            let run = run(&case, *leg, Look::Glance).map_err(|fault| (*leg, fault))?;
+            let run = run(&case, *leg, rep, Look::Glance).map_err(|fault| (*leg, fault))?;
             run.into_iter().for_each(|run| report.add(*leg, &run));
         }
     }
@@ -96,10 +97,10 @@ fn measure(case: Case, legs: &[Leg]) -> Result<Report, (Leg, Fault)> {
 }
 
 /// One run of a leg; `None` for a floor that there is not.
-fn run(case: &Case, leg: Leg, look: Look) -> Result<Option<Run>, Fault> {
+fn run(case: &Case, leg: Leg, rep: usize, look: Look) -> Result<Option<Run>, Fault> {
     match leg {
-        Leg::Peregrine => case.run::<Peregrine>(look).map(Some),
-        Leg::Quinn => case.run::<Quinn>(look).map(Some),
+        Leg::Peregrine => case.run::<Peregrine>(rep, look).map(Some),
+        Leg::Quinn => case.run::<Quinn>(rep, look).map(Some),
         Leg::Floor => Ok(case.run_floor()),
     }
 }

@@ -1,11 +1,14 @@
 //! A client and a server of one library, the wire between them, and their time.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::clock::{Now, on_the_wire};
+use super::clock::Now;
 use super::fault::Fault;
 use super::peer::{News, Peer};
 use super::terms::Terms;
+use super::wire::Wire;
 
 /// So many connections take long enough to show how far they are.
 const MANY: usize = 1000;
@@ -20,12 +23,13 @@ pub struct Pair<P> {
     pub now: Now,
     /// Datagrams sent so far, both ways.
     pub datagrams: u64,
+    wire: Wire,
 }
 
 impl<P: Peer> Pair<P> {
     /// Two that do not know each other yet.
-    pub fn new(terms: &Terms) -> Self {
-        Self { sides: P::pair(terms), now: Now::from_secs(1), datagrams: 0 }
+    pub fn new(terms: &Terms, wire: Wire) -> Self {
+        Self { sides: P::pair(terms), now: Now::from_secs(1), datagrams: 0, wire }
     }
 
     /// Connects once and lets the wire fall silent; returns the connection's name at each side.
@@ -73,36 +77,53 @@ impl<P: Peer> Pair<P> {
         }
     }
 
-    /// Lets each side send one train, which the other takes in whole. Returns whether there was any.
+    /// Lets each side send, and the other take in what arrives. Returns whether there was anything.
     fn carry(&mut self) -> bool {
-        let [client, server] = &mut self.sides;
-        let sent = hand_over(&mut self.now, client, server) + hand_over(&mut self.now, server, client);
-        self.datagrams += sent;
-        sent > 0
+        let sent = self.wire.carry(&mut self.now, &mut self.sides);
+        self.datagrams += sent.unwrap_or(0);
+        sent.is_some()
     }
 
-    /// Carries datagrams; if there are none, time passes instead until a timer expires.
+    /// The next time at which something happens.
+    fn next(&mut self) -> Option<Now> {
+        self.sides.iter_mut().filter_map(P::wake).chain(self.wire.due()).min()
+    }
+
+    /// It is at least so late now.
+    fn reach(&mut self, time: Now) {
+        self.now = self.now.max(time);
+        for side in &mut self.sides {
+            side.expire(self.now);
+        }
+    }
+
+    /// Carries datagrams; if there are none, time passes instead until something happens.
     ///
     /// # Errors
     ///
-    /// There is no timer.
+    /// Nothing ever will.
     pub fn advance(&mut self) -> Result<(), Fault> {
         if !self.carry() {
-            let next = self.sides.iter_mut().filter_map(P::wake).min().ok_or(Fault::Silent)?;
-            self.now = self.now.max(next);
-            for side in &mut self.sides {
-                side.expire(self.now);
-            }
+            let next = self.next().ok_or(Fault::Silent)?;
+            self.reach(next);
         }
         Ok(())
     }
-}
 
-/// One train at once: time passes as bytes do at 10 Gbit/s.
-fn hand_over<P: Peer>(now: &mut Now, from: &mut P, to: &mut P) -> u64 {
-    let Some(train) = from.give(*now) else { return 0 };
-    let datagrams = train.datagrams();
-    *now += on_the_wire(train.bytes.len());
-    to.take(*now, train);
-    datagrams
+    /// Lets so much time pass while the applications do nothing.
+    pub fn rest(&mut self, span: Duration) -> Result<(), Fault> {
+        let until = self.now + span;
+        loop {
+            while self.carry() {}
+            for side in [0, 1] {
+                while self.news(side)?.is_some() {}
+            }
+            match self.next().filter(|next| *next <= until) {
+                Some(next) => self.reach(next),
+                None => break,
+            }
+        }
+        self.reach(until);
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ use peregrine::{
 
 use super::clock::Now;
 use super::peer::{News, Peer, Train, Way};
-use super::terms::{self, Terms};
+use super::terms::{self, Sending, Terms};
 
 /// An endpoint and what its driver keeps.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub struct Peregrine {
 }
 
 fn transport(terms: &Terms) -> Arc<TransportConfig> {
+    let (window, pacing) = match terms.sending {
+        Sending::Freely => (Some(terms::WIDE), false),
+        Sending::Carefully => (None, true),
+    };
     let config = TransportConfig::builder()
         .congestion(Algorithm::Cubic)
         .stream_receive_window(terms::STREAM_WINDOW)
@@ -36,10 +40,10 @@ fn transport(terms: &Terms) -> Arc<TransportConfig> {
         .send_buffer(terms::SEND_BUFFER)
         .max_bidi_streams(terms::STREAMS)
         .max_uni_streams(terms::STREAMS)
-        .initial_window(Some(terms::WIDE))
+        .initial_window(window)
         .datagram_size(terms.size)
         .burst(terms.burst)
-        .pacing(false)
+        .pacing(pacing)
         .build();
     Arc::new(config.expect("settings that can be"))
 }

@@ -5,6 +5,10 @@
 pub enum Quantity {
     /// Stream data carried in a second of processor time.
     Speed,
+    /// Processor time for one MiB of stream data.
+    Cost,
+    /// Stream data carried in a second of virtual time.
+    Goodput,
     /// Streams in a second of processor time.
     Streams,
     /// Processor time of a request and its response.
@@ -18,6 +22,8 @@ impl Quantity {
     pub fn name(self) -> &'static str {
         match self {
             Self::Speed => "speed",
+            Self::Cost => "cost",
+            Self::Goodput => "goodput",
             Self::Streams => "streams",
             Self::Request => "request",
             Self::Handshakes => "handshakes",
@@ -27,7 +33,8 @@ impl Quantity {
     /// Its unit.
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Speed => "MiB/s",
+            Self::Speed | Self::Goodput => "MiB/s",
+            Self::Cost => "µs/MiB",
             Self::Streams => "streams/s",
             Self::Request => "µs/request",
             Self::Handshakes => "handshakes/s",
@@ -38,7 +45,8 @@ impl Quantity {
     pub fn remark(self) -> &'static str {
         match self {
             Self::Speed | Self::Streams | Self::Handshakes => "of processor time",
-            Self::Request => "of processor time, less is better",
+            Self::Cost | Self::Request => "of processor time, less is better",
+            Self::Goodput => "of virtual time",
         }
     }
 }

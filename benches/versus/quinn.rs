@@ -17,7 +17,7 @@ use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 use super::clock::Now;
 use super::peer::{News, Peer, Train, Way};
-use super::terms::{self, Terms};
+use super::terms::{self, Sending, Terms};
 
 /// A connection and what its driver keeps of it.
 #[derive(Debug)]
@@ -50,8 +50,13 @@ pub struct Quinn {
 fn transport(terms: &Terms) -> Arc<TransportConfig> {
     let bounded = |value| VarInt::from_u64(value).expect("a setting below 2^62");
     let mut congestion = quinn_proto::congestion::CubicConfig::default();
-    // It paces always, but under such a window there is no pace to keep.
-    congestion.initial_window(terms::WIDE);
+    match terms.sending {
+        // It paces always, but under such a window there is no pace to keep.
+        Sending::Freely => {
+            congestion.initial_window(terms::WIDE);
+        }
+        Sending::Carefully => {}
+    }
     let mut config = TransportConfig::default();
     config
         .stream_receive_window(bounded(terms::STREAM_WINDOW))

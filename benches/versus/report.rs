@@ -144,6 +144,7 @@ impl Report {
                 .filter(|goal| goal.quantity == table.quantity)
                 .map(|goal| {
                     let value = match goal.measure {
+                        Measure::Itself => table.median(Leg::Peregrine),
                         Measure::Quinn => table.ratio_to(Leg::Quinn),
                         Measure::Floor => table.ratio_to(Leg::Floor),
                         Measure::Thousand => {

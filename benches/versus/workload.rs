@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::clock::Processor;
+use super::clock::{Now, Processor};
 use super::content::{Inbox, Look, Supply, beginning};
 use super::fault::Fault;
 use super::pair::Pair;
 use super::peer::{News, Peer, Way};
 use super::terms::Terms;
+use super::wire::Wire;
+
+/// How long the sides of a long wire have to finish their handshake.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which side sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Direction {
 pub struct Outcome {
     /// Processor time of both ends together.
     pub spent: Duration,
+    /// Virtual time that passed.
+    pub passed: Duration,
     /// Datagrams of both directions.
     pub datagrams: u64,
 }
@@ -30,17 +36,18 @@ pub struct Outcome {
 /// The clocks of a run that has begun.
 struct Begun {
     processor: Processor,
+    now: Now,
     datagrams: u64,
 }
 
 impl Begun {
     fn with<P>(pair: &Pair<P>) -> Self {
-        Self { processor: Processor::start(), datagrams: pair.datagrams }
+        Self { processor: Processor::start(), now: pair.now, datagrams: pair.datagrams }
     }
 
     fn end<P>(&self, pair: &Pair<P>) -> Outcome {
         let spent = self.processor.spent();
-        Outcome { spent, datagrams: pair.datagrams - self.datagrams }
+        Outcome { spent, passed: pair.now - self.now, datagrams: pair.datagrams - self.datagrams }
     }
 }
 
@@ -59,10 +66,18 @@ impl Bulk {
         self.mib << 20
     }
 
-    /// On a new connection.
+    /// On a new connection over a short wire.
     pub fn run<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
-        let mut pair = Pair::<P>::new(terms);
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
         let links = pair.connect()?;
+        self.carry(&mut pair, links, look)
+    }
+
+    /// On a new connection over a long wire, whose losses follow from `seed`.
+    pub fn run_far<P: Peer>(&self, terms: &Terms, seed: u64, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::long(seed));
+        let links = pair.connect()?;
+        pair.rest(PAUSE)?;
         self.carry(&mut pair, links, look)
     }
 
@@ -115,9 +130,9 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// On new connections; making them is no part of what is measured.
+    /// On new connections over a short wire; making them is no part of what is measured.
     pub fn run<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
-        let mut pair = Pair::<P>::new(terms);
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
         let links = pair.connect_all(self.links)?;
         let [mut answers, mut questions] =
             [self.response, self.request].map(|len| Inbox::<P>::new(look, len as u64));
@@ -179,7 +194,7 @@ fn say<P: Peer>(peer: &mut P, link: P::Link, stream: P::Stream, len: usize) {
 
 /// Full handshakes one after the other, each until nobody has anything left to say.
 pub fn handshakes<P: Peer>(terms: &Terms, count: u32) -> Result<Outcome, Fault> {
-    let mut pair = Pair::<P>::new(terms);
+    let mut pair = Pair::<P>::new(terms, Wire::Short);
     pair.connect()?;
     let begun = Begun::with(&pair);
     for _ in 0..count {
