@@ -7,9 +7,10 @@ use clap::ValueEnum;
 use super::content::Look;
 use super::fault::Fault;
 use super::floor;
+use super::memory;
 use super::peer::Peer;
 use super::quantity::{Quantity, Run};
-use super::terms::{Cipher, Sending, Terms};
+use super::terms::{Cipher, STREAMS, Sending, Terms};
 use super::wire;
 use super::workload::{Bulk, Direction, Requests, handshakes};
 
@@ -31,6 +32,8 @@ pub enum Workload {
     TenThousandConnections,
     /// Full handshakes, one after the other.
     Handshakes,
+    /// Heap of idle connections, and allocations of a bulk transfer.
+    Memory,
 }
 
 impl Workload {
@@ -44,6 +47,7 @@ impl Workload {
             Self::ManyConnections => "many-connections",
             Self::TenThousandConnections => "many-connections-10000",
             Self::Handshakes => "handshakes",
+            Self::Memory => "memory",
         }
     }
 
@@ -77,6 +81,8 @@ impl Amount {
         match workload {
             // Making its connections takes most of the time, and what is timed is long enough.
             Workload::TenThousandConnections => reps.min(3),
+            // It repeats itself to the byte, but for what TLS draws.
+            Workload::Memory => 1,
             Workload::BulkUp
             | Workload::BulkDown
             | Workload::Lossy
@@ -101,6 +107,7 @@ impl Amount {
             Workload::ManyConnections => Plan::Connections(connections(1_000, self.pick(10, 30))),
             Workload::TenThousandConnections => Plan::Connections(connections(10_000, self.pick(10, 30))),
             Workload::Handshakes => Plan::Handshakes(self.pick(50, 300)),
+            Workload::Memory => Plan::Footprint,
         }
     }
 }
@@ -113,6 +120,7 @@ enum Plan {
     Streams(Requests),
     Connections(Requests),
     Handshakes(u32),
+    Footprint,
 }
 
 /// A workload to be measured.
@@ -132,9 +140,13 @@ impl Case {
         let (plan, reps, seed) = (amount.plan(workload), amount.reps(workload), amount.seed);
         let sending = match plan {
             Plan::Far(_) => Sending::Carefully,
-            Plan::Bulk(_) | Plan::Streams(_) | Plan::Connections(_) | Plan::Handshakes(_) => Sending::Freely,
+            Plan::Bulk(_)
+            | Plan::Streams(_)
+            | Plan::Connections(_)
+            | Plan::Handshakes(_)
+            | Plan::Footprint => Sending::Freely,
         };
-        let terms = Terms { size, burst, cipher, sending };
+        let terms = Terms { size, burst, cipher, streams: STREAMS, sending };
         Self { workload, terms, reps, plan, seed }
     }
 
@@ -159,6 +171,7 @@ impl Case {
             Plan::Streams(plan) => format!(", {} of 1 KiB each way", plan.total),
             Plan::Connections(plan) => format!(", {} requests on {}", plan.total, plan.links),
             Plan::Handshakes(count) => format!(", {count}"),
+            Plan::Footprint => format!(" of {} connections", memory::CONNECTIONS),
         };
         let Terms { size, burst, cipher, .. } = self.terms;
         format!("{}{what}, {size}-byte datagrams, {burst} a train, {}", self.workload.name(), cipher.name())
@@ -194,6 +207,7 @@ impl Case {
                 let outcome = handshakes::<P>(terms, count)?;
                 (outcome, vec![(Quantity::Handshakes, per_second(count.into(), outcome.spent))])
             }
+            Plan::Footprint => return memory::footprint::<P>(terms),
         };
         Ok(Run { figures, datagrams: outcome.datagrams })
     }
@@ -206,7 +220,11 @@ impl Case {
                 let figures = vec![(Quantity::Speed, per_second(bulk.mib as f64, spent))];
                 Some(Run { figures, datagrams })
             }
-            Plan::Far(_) | Plan::Streams(_) | Plan::Connections(_) | Plan::Handshakes(_) => None,
+            Plan::Far(_)
+            | Plan::Streams(_)
+            | Plan::Connections(_)
+            | Plan::Handshakes(_)
+            | Plan::Footprint => None,
         }
     }
 }

@@ -65,6 +65,11 @@ impl Goal {
                 Self::at_least(Quantity::Goodput, 1.2, Measure::Itself),
                 Self::at_most(Quantity::Cost, 0.5, Measure::Quinn),
             ],
+            (Workload::Memory, _) => vec![
+                Self::at_most(Quantity::ServerHeap, 4.0, Measure::Itself),
+                Self::at_most(Quantity::ClientHeap, 12.0, Measure::Itself),
+                Self::at_most(Quantity::Allocations, 0.001, Measure::Itself),
+            ],
         }
     }
 

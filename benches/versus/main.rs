@@ -1,7 +1,7 @@
 //! Peregrine against quinn-proto and against the floor that ring sets, in one run.
 //!
 //! Client and server of one library exchange datagrams through memory, under a virtual clock, on one thread. There are
-//! no sockets and no runtime: what is measured is the library, in processor time. Terms are the same for
+//! no sockets and no runtime: what is measured is the library, in processor time, and its heap. Terms are the same for
 //! all ([`terms`]), and the legs take turns. Before a case is timed each library runs it once while every byte that
 //! arrives is compared; timed runs check how many arrived. A run that fails either is no figure but the end.
 //!
@@ -18,6 +18,7 @@ mod content;
 mod fault;
 mod floor;
 mod goal;
+mod memory;
 mod pair;
 mod peer;
 mod peregrine;

@@ -15,6 +15,12 @@ pub enum Quantity {
     Request,
     /// Full handshakes in a second of processor time.
     Handshakes,
+    /// Heap of an idle connection at the client.
+    ClientHeap,
+    /// Heap of an idle connection at the server.
+    ServerHeap,
+    /// Allocations of both ends for one datagram.
+    Allocations,
 }
 
 impl Quantity {
@@ -27,6 +33,9 @@ impl Quantity {
             Self::Streams => "streams",
             Self::Request => "request",
             Self::Handshakes => "handshakes",
+            Self::ClientHeap => "client-heap",
+            Self::ServerHeap => "server-heap",
+            Self::Allocations => "allocations",
         }
     }
 
@@ -38,6 +47,8 @@ impl Quantity {
             Self::Streams => "streams/s",
             Self::Request => "µs/request",
             Self::Handshakes => "handshakes/s",
+            Self::ClientHeap | Self::ServerHeap => "kB/connection",
+            Self::Allocations => "allocations/datagram",
         }
     }
 
@@ -47,6 +58,9 @@ impl Quantity {
             Self::Speed | Self::Streams | Self::Handshakes => "of processor time",
             Self::Cost | Self::Request => "of processor time, less is better",
             Self::Goodput => "of virtual time",
+            Self::ClientHeap => "at the client, less is better",
+            Self::ServerHeap => "at the server, less is better",
+            Self::Allocations => "of both ends, less is better",
         }
     }
 }

@@ -17,8 +17,10 @@ pub const WINDOW: u64 = 16 << 20;
 pub const SEND_BUFFER: u64 = 8 << 20;
 /// A congestion window that never binds, in bytes: more than is ever in flight.
 pub const WIDE: u64 = 64 << 20;
-/// Streams of each kind that a side may open at a time.
+/// Streams of each kind that a side may open at a time, where many are.
 pub const STREAMS: u64 = 256;
+/// The same for connections that do nothing: what both libraries permit by default.
+pub const FEW_STREAMS: u64 = 100;
 
 /// The cipher of everything but the first packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,6 +59,8 @@ pub struct Terms {
     pub burst: usize,
     /// The cipher.
     pub cipher: Cipher,
+    /// Streams of each kind that a side may open at a time.
+    pub streams: u64,
     /// How fast a sender may be.
     pub sending: Sending,
 }

@@ -81,7 +81,13 @@ impl Bulk {
         self.carry(&mut pair, links, look)
     }
 
-    fn carry<P: Peer>(&self, pair: &mut Pair<P>, links: [P::Link; 2], look: Look) -> Result<Outcome, Fault> {
+    /// On a connection that there is.
+    pub fn carry<P: Peer>(
+        &self,
+        pair: &mut Pair<P>,
+        links: [P::Link; 2],
+        look: Look,
+    ) -> Result<Outcome, Fault> {
         let (from, to) = match self.direction {
             Direction::Up => (0, 1),
             Direction::Down => (1, 0),
