@@ -1,5 +1,7 @@
 //! The floor: ring seals and opens every packet in place and makes both header-protection masks; nothing else.
 
+use std::time::Duration;
+
 use ring::aead::quic::{self, HeaderProtectionKey};
 use ring::aead::{
     AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey,
@@ -7,7 +9,6 @@ use ring::aead::{
 
 use super::clock::Processor;
 use super::terms::{Cipher, Terms};
-use super::workload::Outcome;
 
 /// A short header with an 8-byte connection ID and a packet number of two bytes.
 const HEADER: usize = 1 + 8 + 2;
@@ -62,8 +63,8 @@ fn nonce(number: u64) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
-/// Carries `bytes` of stream data in full datagrams, a train at a time.
-pub fn bulk(terms: &Terms, bytes: u64) -> Outcome {
+/// Carries `bytes` of stream data in full datagrams, a train at a time. Returns the processor time and the datagrams.
+pub fn bulk(terms: &Terms, bytes: u64) -> (Duration, u64) {
     let size = usize::from(terms.size);
     let packets = bytes.div_ceil((size - HEADER - FRAME - MAX_TAG_LEN) as u64);
     let keys = Keys::new(terms.cipher);
@@ -82,5 +83,5 @@ pub fn bulk(terms: &Terms, bytes: u64) -> Outcome {
     }
     let spent = processor.spent();
     std::hint::black_box(&train);
-    Outcome { spent, datagrams: packets }
+    (spent, packets)
 }

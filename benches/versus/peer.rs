@@ -1,8 +1,8 @@
-//! What a library must offer to be measured, and the wire between two endpoints of it.
+//! What a library must offer to be measured: one endpoint, and what its driver keeps.
 
 use bytes::Bytes;
 
-use super::clock::{Now, on_the_wire};
+use super::clock::Now;
 use super::terms::Terms;
 
 /// Datagrams of one size, the last perhaps shorter, back to back.
@@ -10,6 +10,13 @@ use super::terms::Terms;
 pub struct Train<'a> {
     pub bytes: &'a mut [u8],
     pub segment: usize,
+}
+
+impl Train<'_> {
+    /// How many datagrams it has.
+    pub fn datagrams(&self) -> u64 {
+        self.bytes.len().div_ceil(self.segment) as u64
+    }
 }
 
 /// What an endpoint tells its application.
@@ -25,13 +32,6 @@ pub enum News<L, S> {
     MayOpen(L),
     /// The connection is over, and should not be.
     Lost(String),
-}
-
-/// What a read brought: everything that was there.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Read {
-    pub bytes: u64,
-    pub end: bool,
 }
 
 /// Which way a stream flows.
@@ -69,83 +69,6 @@ pub trait Peer: Sized {
     fn write(&mut self, link: Self::Link, stream: Self::Stream, data: &mut Bytes);
     /// Ends a stream after what was written.
     fn finish(&mut self, link: Self::Link, stream: Self::Stream);
-    /// Reads and touches all there is.
-    fn read(&mut self, link: Self::Link, stream: Self::Stream) -> Read;
-}
-
-/// Looks at what was read, as an application would.
-#[inline]
-pub fn touch(data: &[u8]) {
-    std::hint::black_box((data.first(), data.last()));
-}
-
-/// A client and a server of one library, and the wire between them.
-#[derive(Debug)]
-pub struct Pair<P> {
-    /// The client, then the server.
-    pub sides: [P; 2],
-    pub now: Now,
-    /// Datagrams carried so far, both ways.
-    pub datagrams: u64,
-}
-
-impl<P: Peer> Pair<P> {
-    pub fn new(terms: &Terms) -> Self {
-        Self { sides: P::pair(terms), now: Now::from_secs(1), datagrams: 0 }
-    }
-
-    /// Connects once and lets the wire fall silent; returns the connection's name at each side.
-    pub fn connect(&mut self) -> [P::Link; 2] {
-        let link = self.sides[0].connect(self.now);
-        let mut known = None;
-        let mut confirmed = false;
-        while known.is_none() || !confirmed {
-            self.advance();
-            while let Some(news) = self.sides[0].news() {
-                match news {
-                    News::Connected(_) => confirmed = true,
-                    News::Lost(reason) => panic!("the client lost the connection: {reason}"),
-                    News::Readable(..) | News::Writable(..) | News::MayOpen(_) => {}
-                }
-            }
-            while let Some(news) = self.sides[1].news() {
-                match news {
-                    News::Connected(link) => known = Some(link),
-                    News::Lost(reason) => panic!("the server lost the connection: {reason}"),
-                    News::Readable(..) | News::Writable(..) | News::MayOpen(_) => {}
-                }
-            }
-        }
-        while self.turn() {}
-        [link, known.expect("the loop ends when it is known")]
-    }
-
-    /// Lets each side send one train, which the other takes in whole. Returns whether there was any.
-    pub fn turn(&mut self) -> bool {
-        let before = self.datagrams;
-        let [client, server] = &mut self.sides;
-        carry(&mut self.now, &mut self.datagrams, client, server);
-        carry(&mut self.now, &mut self.datagrams, server, client);
-        self.datagrams > before
-    }
-
-    /// As [`Pair::turn`]; if nobody has anything to send, the next timer expires instead.
-    pub fn advance(&mut self) {
-        if self.turn() {
-            return;
-        }
-        let wake = self.sides.iter_mut().filter_map(P::wake).min().expect("a side that waits has a timer");
-        self.now = self.now.max(wake);
-        for side in &mut self.sides {
-            side.expire(self.now);
-        }
-    }
-}
-
-fn carry<P: Peer>(now: &mut Now, datagrams: &mut u64, from: &mut P, to: &mut P) {
-    if let Some(train) = from.give(*now) {
-        *datagrams += train.bytes.len().div_ceil(train.segment) as u64;
-        *now += on_the_wire(train.bytes.len());
-        to.take(*now, train);
-    }
+    /// Reads all there is, in order, and shows each piece to `look`. Returns whether the stream has ended.
+    fn read(&mut self, link: Self::Link, stream: Self::Stream, look: impl FnMut(&[u8])) -> bool;
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use peregrine::{
-    Arrival, ClientConfig, ConnectionEvent, ConnectionHandle, Dir, Ecn, Endpoint, EndpointConfig, Event,
-    FourTuple, Instant, Local, Output, SeededRng, ServerConfig, StreamEvent, StreamId, TransportConfig,
+    Algorithm, Arrival, ClientConfig, ConnectionEvent, ConnectionHandle, Dir, Ecn, Endpoint, EndpointConfig,
+    Event, FourTuple, Instant, Local, Output, SeededRng, ServerConfig, StreamEvent, StreamId,
+    TransportConfig,
 };
 
 use super::clock::Now;
-use super::peer::{News, Peer, Read, Train, Way, touch};
-use super::terms::{self, Terms};
+use super::peer::{News, Peer, Train, Way};
+use super::terms::{self, Sending, Terms};
 
 /// An endpoint and what its driver keeps.
 #[derive(Debug)]
@@ -28,16 +29,21 @@ pub struct Peregrine {
 }
 
 fn transport(terms: &Terms) -> Arc<TransportConfig> {
+    let (window, pacing) = match terms.sending {
+        Sending::Freely => (Some(terms::WIDE), false),
+        Sending::Carefully => (None, true),
+    };
     let config = TransportConfig::builder()
+        .congestion(Algorithm::Cubic)
         .stream_receive_window(terms::STREAM_WINDOW)
         .receive_window(terms::WINDOW)
         .send_buffer(terms::SEND_BUFFER)
-        .max_bidi_streams(terms::STREAMS)
-        .max_uni_streams(terms::STREAMS)
-        .initial_window(Some(terms::CONGESTION_WINDOW))
+        .max_bidi_streams(terms.streams)
+        .max_uni_streams(terms.streams)
+        .initial_window(window)
         .datagram_size(terms.size)
         .burst(terms.burst)
-        .pacing(false)
+        .pacing(pacing)
         .build();
     Arc::new(config.expect("settings that can be"))
 }
@@ -156,23 +162,18 @@ impl Peer for Peregrine {
         connection.send(stream).expect("the stream is open").finish().expect("it ends once");
     }
 
-    fn read(&mut self, link: ConnectionHandle, stream: StreamId) -> Read {
-        let mut read = Read::default();
+    fn read(&mut self, link: ConnectionHandle, stream: StreamId, mut look: impl FnMut(&[u8])) -> bool {
         let connection = self.endpoint.connection_mut(link).expect("the connection lives");
-        let Some(mut stream) = connection.recv(stream) else { return read };
+        let Some(mut stream) = connection.recv(stream) else { return false };
         loop {
             match stream.chunk() {
                 Ok(Some(chunk)) => {
-                    touch(chunk);
+                    look(chunk);
                     let len = chunk.len();
-                    read.bytes += len as u64;
                     stream.consume(len);
                 }
-                Ok(None) => {
-                    read.end = true;
-                    return read;
-                }
-                Err(_) => return read,
+                Ok(None) => return true,
+                Err(_) => return false, // nothing more for now
             }
         }
     }

@@ -1,6 +1,8 @@
-//! quinn-proto, as the drivers of quinn use it: one copy of every train that arrives, zero-copy writes and reads.
+//! quinn-proto, as the drivers of quinn use it: one copy of every train that arrives, zero-copy writes and reads, and
+//! a timer for each connection.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,14 +16,17 @@ use quinn_proto::{
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 use super::clock::Now;
-use super::peer::{News, Peer, Read, Train, Way, touch};
-use super::terms::{self, Terms};
+use super::peer::{News, Peer, Train, Way};
+use super::terms::{self, Sending, Terms};
 
-/// A connection, and whether it stands in the queue of those to be polled.
+/// A connection and what its driver keeps of it.
 #[derive(Debug)]
 struct Held {
     connection: Connection,
+    /// It stands in the queue of those to be polled.
     queued: bool,
+    /// Its entry among the alarms that counts; its deadline may be later.
+    alarm: Option<Instant>,
 }
 
 /// An endpoint and what its driver keeps.
@@ -33,6 +38,8 @@ pub struct Quinn {
     remote: SocketAddr,
     held: Vec<Option<Held>>,
     queue: VecDeque<ConnectionHandle>,
+    /// When connections want to be called, by their place in `held`.
+    alarms: BinaryHeap<Reverse<(Instant, usize)>>,
     buffer: Vec<u8>,
     /// Where the endpoint writes answers of its own, which a benchmark has none of.
     answer: Vec<u8>,
@@ -43,14 +50,20 @@ pub struct Quinn {
 fn transport(terms: &Terms) -> Arc<TransportConfig> {
     let bounded = |value| VarInt::from_u64(value).expect("a setting below 2^62");
     let mut congestion = quinn_proto::congestion::CubicConfig::default();
-    congestion.initial_window(terms::CONGESTION_WINDOW);
+    match terms.sending {
+        // It paces always, but under such a window there is no pace to keep.
+        Sending::Freely => {
+            congestion.initial_window(terms::WIDE);
+        }
+        Sending::Carefully => {}
+    }
     let mut config = TransportConfig::default();
     config
         .stream_receive_window(bounded(terms::STREAM_WINDOW))
         .receive_window(bounded(terms::WINDOW))
         .send_window(terms::SEND_BUFFER)
-        .max_concurrent_bidi_streams(bounded(terms::STREAMS))
-        .max_concurrent_uni_streams(bounded(terms::STREAMS))
+        .max_concurrent_bidi_streams(bounded(terms.streams))
+        .max_concurrent_uni_streams(bounded(terms.streams))
         .congestion_controller_factory(Arc::new(congestion))
         .initial_mtu(terms.size)
         .min_mtu(terms.size)
@@ -70,6 +83,7 @@ impl Quinn {
             remote: remote.parse().expect("an address"),
             held: Vec::new(),
             queue: VecDeque::new(),
+            alarms: BinaryHeap::new(),
             buffer: Vec::with_capacity(terms.burst * usize::from(terms.size)),
             answer: Vec::new(),
             burst: terms.burst,
@@ -81,7 +95,7 @@ impl Quinn {
         if self.held.len() <= handle.0 {
             self.held.resize_with(handle.0 + 1, || None);
         }
-        self.held[handle.0] = Some(Held { connection, queued: false });
+        self.held[handle.0] = Some(Held { connection, queued: false, alarm: None });
         self.enqueue(handle);
     }
 
@@ -94,6 +108,34 @@ impl Quinn {
         if !std::mem::replace(&mut held.queued, true) {
             self.queue.push_back(handle);
         }
+    }
+
+    /// Takes note of when a connection that has nothing to send wants to be called.
+    fn set_alarm(&mut self, slot: usize) {
+        let Some(Some(held)) = self.held.get_mut(slot) else { return };
+        if let Some(at) = held.connection.poll_timeout()
+            && held.alarm.is_none_or(|alarm| at < alarm)
+        {
+            held.alarm = Some(at);
+            self.alarms.push(Reverse((at, slot)));
+        }
+    }
+
+    /// The next connection that wants to be called, and when.
+    fn next_alarm(&mut self) -> Option<(Instant, usize)> {
+        while let Some(&Reverse((at, slot))) = self.alarms.peek() {
+            if let Some(Some(held)) = self.held.get_mut(slot)
+                && held.alarm == Some(at)
+            {
+                if held.connection.poll_timeout().is_some_and(|due| due <= at) {
+                    return Some((at, slot));
+                }
+                held.alarm = None;
+            }
+            self.alarms.pop();
+            self.set_alarm(slot);
+        }
+        None
     }
 
     /// Carries what a connection says to its endpoint and to the application.
@@ -201,24 +243,26 @@ impl Peer for Quinn {
             held.queued = false;
             self.queue.pop_front();
             self.pump(handle);
+            self.set_alarm(handle.0);
         }
         None
     }
 
     fn wake(&mut self) -> Option<Now> {
-        let next = self.held.iter_mut().flatten().filter_map(|held| held.connection.poll_timeout()).min();
-        next.map(|at| at.saturating_duration_since(self.epoch))
+        self.next_alarm().map(|(at, _)| at.saturating_duration_since(self.epoch))
     }
 
     fn expire(&mut self, now: Now) {
         let now = self.epoch + now;
-        for slot in 0..self.held.len() {
-            let Some(held) = &mut self.held[slot] else { continue };
-            if held.connection.poll_timeout().is_some_and(|at| at <= now) {
-                held.connection.handle_timeout(now);
-                self.enqueue(ConnectionHandle(slot));
-                self.pump(ConnectionHandle(slot));
-            }
+        while let Some((at, slot)) = self.next_alarm()
+            && at <= now
+        {
+            self.alarms.pop();
+            let held = self.held(ConnectionHandle(slot));
+            held.alarm = None;
+            held.connection.handle_timeout(now);
+            self.enqueue(ConnectionHandle(slot));
+            self.pump(ConnectionHandle(slot));
         }
     }
 
@@ -245,26 +289,19 @@ impl Peer for Quinn {
         self.enqueue(link);
     }
 
-    fn read(&mut self, link: ConnectionHandle, stream: StreamId) -> Read {
-        let mut read = Read::default();
+    fn read(&mut self, link: ConnectionHandle, stream: StreamId, mut look: impl FnMut(&[u8])) -> bool {
         let mut stream = self.held(link).connection.recv_stream(stream);
-        let Ok(mut chunks) = stream.read(true) else { return read };
-        loop {
+        let Ok(mut chunks) = stream.read(true) else { return false };
+        let has_ended = loop {
             match chunks.next(usize::MAX) {
-                Ok(Some(chunk)) => {
-                    touch(&chunk.bytes);
-                    read.bytes += chunk.bytes.len() as u64;
-                }
-                Ok(None) => {
-                    read.end = true;
-                    break;
-                }
-                Err(_) => break,
+                Ok(Some(chunk)) => look(&chunk.bytes),
+                Ok(None) => break true,
+                Err(_) => break false, // nothing more for now
             }
-        }
+        };
         if chunks.finalize().should_transmit() {
             self.enqueue(link);
         }
-        read
+        has_ended
     }
 }

@@ -1,9 +1,13 @@
-//! What is printed: for each case a row a leg, median with least and most, and the two ratios that matter.
+//! What is printed: for each quantity of a case a row a leg, median with least and most, the ratios that matter, and
+//! whether the goals are met.
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::case::Case;
+use super::goal::{Goal, Measure, Verdict};
+use super::quantity::{Quantity, Run, number};
 
 /// Who ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,102 +28,182 @@ impl Leg {
     }
 }
 
-/// The rates of one leg, one of each run.
+/// The figures of one leg, in the order of its runs.
 #[derive(Debug, Clone, PartialEq)]
-struct Rates {
+struct Row {
     leg: Leg,
-    /// Units of work in a second of processor time, in rising order.
-    sorted: Vec<f64>,
+    figures: Vec<f64>,
     /// Datagrams of both directions in the last run.
     datagrams: u64,
 }
 
-impl Rates {
+impl Row {
     fn median(&self) -> f64 {
-        self.sorted[self.sorted.len() / 2]
+        median(&self.figures)
     }
 
     fn least(&self) -> f64 {
-        self.sorted[0]
+        self.figures.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
     fn most(&self) -> f64 {
-        self.sorted[self.sorted.len() - 1]
+        self.figures.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "leg": self.leg.name(),
+            "median": self.median(),
+            "min": self.least(),
+            "max": self.most(),
+            "runs": self.figures.len(),
+            "datagrams": self.datagrams,
+        })
     }
 }
 
-/// One workload under one set of terms, and how fast each leg was.
+/// One quantity.
+#[derive(Debug, Clone, PartialEq)]
+struct Table {
+    quantity: Quantity,
+    rows: Vec<Row>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Table {
+    fn add(&mut self, leg: Leg, figure: f64, datagrams: u64) {
+        match self.rows.iter_mut().find(|row| row.leg == leg) {
+            Some(row) => {
+                row.figures.push(figure);
+                row.datagrams = datagrams;
+            }
+            None => self.rows.push(Row { leg, figures: vec![figure], datagrams }),
+        }
+    }
+
+    fn row(&self, leg: Leg) -> Option<&Row> {
+        self.rows.iter().find(|row| row.leg == leg)
+    }
+
+    fn median(&self, leg: Leg) -> Option<f64> {
+        self.row(leg).map(Row::median)
+    }
+
+    /// Peregrine's figure in terms of another leg's: the median of what it was in each round, as two runs that follow
+    /// each other find the machine as busy.
+    fn ratio_to(&self, leg: Leg) -> Option<f64> {
+        let (own, other) = (self.row(Leg::Peregrine)?, self.row(leg)?);
+        let ratios: Vec<f64> =
+            own.figures.iter().zip(&other.figures).map(|(own, other)| own / other).collect();
+        Some(median(&ratios))
+    }
+}
+
+/// The middle one of figures of which there is at least one.
+fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// One case, and how each leg did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    title: String,
-    unit: &'static str,
-    /// Units of work in one run.
-    work: f64,
-    rates: Vec<Rates>,
+    case: Case,
+    tables: Vec<Table>,
 }
 
 impl Report {
     /// No runs yet.
-    pub fn new(title: String, unit: &'static str, work: f64) -> Self {
-        Self { title, unit, work, rates: Vec::new() }
+    pub fn new(case: Case) -> Self {
+        Self { case, tables: Vec::new() }
     }
 
-    /// A leg did the work once, in this much processor time and with this many datagrams.
-    pub fn add(&mut self, leg: Leg, spent: Duration, datagrams: u64) {
-        let rate = self.work / spent.as_secs_f64();
-        match self.rates.iter_mut().find(|rates| rates.leg == leg) {
-            Some(rates) => {
-                let at = rates.sorted.partition_point(|other| *other < rate);
-                rates.sorted.insert(at, rate);
-                rates.datagrams = datagrams;
-            }
-            None => self.rates.push(Rates { leg, sorted: vec![rate], datagrams }),
+    /// A leg has run once.
+    pub fn add(&mut self, leg: Leg, run: &Run) {
+        for &(quantity, figure) in &run.figures {
+            let known = self.tables.iter().position(|table| table.quantity == quantity);
+            let at = known.unwrap_or_else(|| {
+                self.tables.push(Table { quantity, rows: Vec::new(), verdicts: Vec::new() });
+                self.tables.len() - 1
+            });
+            self.tables[at].add(leg, figure, run.datagrams);
         }
     }
 
-    fn median(&self, leg: Leg) -> Option<f64> {
-        self.rates.iter().find(|rates| rates.leg == leg).map(Rates::median)
+    /// The median of one leg's figures.
+    pub fn median(&self, leg: Leg, quantity: Quantity) -> Option<f64> {
+        self.tables.iter().find(|table| table.quantity == quantity)?.median(leg)
     }
 
-    /// Peregrine's rate in terms of another leg's.
-    fn ratio_to(&self, leg: Leg) -> Option<f64> {
-        Some(self.median(Leg::Peregrine)? / self.median(leg)?)
+    /// Holds the figures against the goals; `thousand` is Peregrine's own figure with a thousand connections.
+    pub fn judge(&mut self, goals: &[Goal], thousand: Option<f64>) {
+        for table in &mut self.tables {
+            table.verdicts = goals
+                .iter()
+                .filter(|goal| goal.quantity == table.quantity)
+                .map(|goal| {
+                    let value = match goal.measure {
+                        Measure::Itself => table.median(Leg::Peregrine),
+                        Measure::Quinn => table.ratio_to(Leg::Quinn),
+                        Measure::Floor => table.ratio_to(Leg::Floor),
+                        Measure::Thousand => {
+                            table.median(Leg::Peregrine).zip(thousand).map(|(own, base)| own / base)
+                        }
+                    };
+                    Verdict { goal: *goal, value }
+                })
+                .collect();
+        }
     }
 
-    /// The same for a machine: one object.
-    pub fn to_json(&self) -> serde_json::Value {
-        let legs = self.rates.iter().map(|rates| {
+    /// Every goal of the case.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.tables.iter().flat_map(|table| &table.verdicts).copied()
+    }
+
+    /// The same for a machine: one object a quantity.
+    pub fn to_json(&self) -> impl Iterator<Item = Value> {
+        let terms = &self.case.terms;
+        self.tables.iter().map(move |table| {
             json!({
-                "leg": rates.leg.name(),
-                "median": rates.median(),
-                "min": rates.least(),
-                "max": rates.most(),
-                "runs": rates.sorted.len(),
-                "datagrams": rates.datagrams,
+                "title": self.case.title(),
+                "workload": self.case.workload.name(),
+                "size": terms.size,
+                "cipher": terms.cipher.name(),
+                "quantity": table.quantity.name(),
+                "unit": table.quantity.unit(),
+                "legs": table.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+                "to_quinn_proto": table.ratio_to(Leg::Quinn),
+                "to_floor": table.ratio_to(Leg::Floor),
+                "goals": table.verdicts.iter().copied().map(Verdict::to_json).collect::<Vec<_>>(),
             })
-        });
-        json!({
-            "case": self.title,
-            "unit": self.unit,
-            "legs": legs.collect::<Vec<_>>(),
-            "to_quinn_proto": self.ratio_to(Leg::Quinn),
-            "to_floor": self.ratio_to(Leg::Floor),
         })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.title)?;
+        writeln!(f, "{}", self.case.title())?;
+        self.tables.iter().try_for_each(|table| table.fmt(f))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads = ["median", "min", "max", "datagrams"].map(|head| format!("{head:>10}"));
         writeln!(
             f,
-            "  {:<12} {:>10} {:>10} {:>10}   {} of processor time",
-            "", "median", "min", "max", self.unit
+            "  {:<12} {}   {} {}",
+            "",
+            heads.join(" "),
+            self.quantity.unit(),
+            self.quantity.remark()
         )?;
-        for rates in &self.rates {
-            let (median, least, most) = (rates.median(), rates.least(), rates.most());
-            let (name, datagrams) = (rates.leg.name(), rates.datagrams);
-            writeln!(f, "  {name:<12} {median:>10.0} {least:>10.0} {most:>10.0} {datagrams:>10}")?;
+        for row in &self.rows {
+            let [median, least, most] = [row.median(), row.least(), row.most()].map(number);
+            let (name, datagrams) = (row.leg.name(), row.datagrams);
+            writeln!(f, "  {name:<12} {median:>10} {least:>10} {most:>10} {datagrams:>10}")?;
         }
         let mut ratios = String::new();
         for leg in [Leg::Quinn, Leg::Floor] {
@@ -127,6 +211,9 @@ impl fmt::Display for Report {
                 write!(ratios, "   {ratio:.2} x {}", leg.name())?;
             }
         }
-        if ratios.is_empty() { Ok(()) } else { writeln!(f, "  peregrine = {}", ratios.trim_start()) }
+        if !ratios.is_empty() {
+            writeln!(f, "  peregrine = {}", ratios.trim_start())?;
+        }
+        self.verdicts.iter().try_for_each(|verdict| writeln!(f, "  {verdict}"))
     }
 }

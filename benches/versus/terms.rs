@@ -1,4 +1,4 @@
-//! The terms that hold for every library alike: one certificate, one cipher, one size, windows that never bind.
+//! The terms that hold for every library alike: one certificate, one cipher, one size, the same windows.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,10 +15,12 @@ pub const STREAM_WINDOW: u64 = 8 << 20;
 pub const WINDOW: u64 = 16 << 20;
 /// Bytes a connection keeps until they are acknowledged.
 pub const SEND_BUFFER: u64 = 8 << 20;
-/// First congestion window, in bytes: more than is ever in flight.
-pub const CONGESTION_WINDOW: u64 = 64 << 20;
-/// Streams of each kind that a side may open at a time.
+/// A congestion window that never binds, in bytes: more than is ever in flight.
+pub const WIDE: u64 = 64 << 20;
+/// Streams of each kind that a side may open at a time, where many are.
 pub const STREAMS: u64 = 256;
+/// The same for connections that do nothing: what both libraries permit by default.
+pub const FEW_STREAMS: u64 = 100;
 
 /// The cipher of everything but the first packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -39,6 +41,15 @@ impl Cipher {
     }
 }
 
+/// How fast a sender may be. The controller is CUBIC in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// As fast as it can: the first window is [`WIDE`], and nothing is paced.
+    Freely,
+    /// As an embedder has it who sets nothing: the first window of RFC 9002, Section 7.2, and pacing.
+    Carefully,
+}
+
 /// What may differ from case to case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -48,6 +59,10 @@ pub struct Terms {
     pub burst: usize,
     /// The cipher.
     pub cipher: Cipher,
+    /// Streams of each kind that a side may open at a time.
+    pub streams: u64,
+    /// How fast a sender may be.
+    pub sending: Sending,
 }
 
 /// A self-signed certificate, the same for all: ECDSA on P-256.

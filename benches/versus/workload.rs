@@ -1,15 +1,17 @@
-//! What the applications of both ends do. Every run checks that all bytes arrived.
+//! What the applications of both ends do, and what a run of it came to.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::clock::Processor;
-use super::peer::{News, Pair, Peer, Way};
+use super::clock::{Now, Processor};
+use super::content::{Inbox, Look, Supply, beginning};
+use super::fault::Fault;
+use super::pair::Pair;
+use super::peer::{News, Peer, Way};
 use super::terms::Terms;
+use super::wire::Wire;
 
-/// What an application offers to a stream at a time, in bytes.
-const CHUNK: usize = 1 << 20;
+/// How long the sides of a long wire have to finish their handshake.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which side sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,84 +27,97 @@ pub enum Direction {
 pub struct Outcome {
     /// Processor time of both ends together.
     pub spent: Duration,
+    /// Virtual time that passed.
+    pub passed: Duration,
     /// Datagrams of both directions.
     pub datagrams: u64,
 }
 
-/// Repeats one chunk of memory until enough is written.
-struct Supply {
-    chunk: Bytes,
-    next: Bytes,
-    /// Bytes still to be taken from the chunk.
-    left: u64,
+/// The clocks of a run that has begun.
+struct Begun {
+    processor: Processor,
+    now: Now,
+    datagrams: u64,
 }
 
-impl Supply {
-    fn new(bytes: u64) -> Self {
-        Self { chunk: Bytes::from(vec![0x5a; CHUNK]), next: Bytes::new(), left: bytes }
+impl Begun {
+    fn with<P>(pair: &Pair<P>) -> Self {
+        Self { processor: Processor::start(), now: pair.now, datagrams: pair.datagrams }
     }
 
-    /// Writes until the stream is full, or ends it. Returns whether it has ended.
-    fn pour<P: Peer>(&mut self, peer: &mut P, link: P::Link, stream: P::Stream) -> bool {
-        loop {
-            if self.next.is_empty() {
-                if self.left == 0 {
-                    peer.finish(link, stream);
-                    return true;
-                }
-                let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(CHUNK);
-                self.next = self.chunk.slice(..len);
-                self.left -= len as u64;
-            }
-            let offered = self.next.len();
-            peer.write(link, stream, &mut self.next);
-            // Only a write that took nothing makes quinn-proto promise news.
-            if self.next.len() == offered {
-                return false;
-            }
-        }
+    fn end<P>(&self, pair: &Pair<P>) -> Outcome {
+        let spent = self.processor.spent();
+        Outcome { spent, passed: pair.now - self.now, datagrams: pair.datagrams - self.datagrams }
     }
 }
 
-/// One stream carries `bytes` in one direction.
-pub fn bulk<P: Peer>(terms: &Terms, bytes: u64, direction: Direction) -> Outcome {
-    let mut pair = Pair::<P>::new(terms);
-    let links = pair.connect();
-    let (from, to) = match direction {
-        Direction::Up => (0, 1),
-        Direction::Down => (1, 0),
-    };
-    let mut supply = Supply::new(bytes);
-    let (before, processor) = (pair.datagrams, Processor::start());
-    let stream = pair.sides[from].open(links[from], Way::One).expect("one stream is permitted");
-    let mut is_written = supply.pour(&mut pair.sides[from], links[from], stream);
-    let (mut received, mut has_ended) = (0, false);
-    while !has_ended {
-        pair.advance();
-        while let Some(news) = pair.sides[from].news() {
-            match news {
-                News::Writable(..) if !is_written => {
+/// One stream carries bytes in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// Length of the stream.
+    pub mib: u64,
+    /// Who sends.
+    pub direction: Direction,
+}
+
+impl Bulk {
+    /// Length of the stream in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.mib << 20
+    }
+
+    /// On a new connection over a short wire.
+    pub fn run<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
+        let links = pair.connect()?;
+        self.carry(&mut pair, links, look)
+    }
+
+    /// On a new connection over a long wire, whose losses follow from `seed`.
+    pub fn run_far<P: Peer>(&self, terms: &Terms, seed: u64, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::long(seed));
+        let links = pair.connect()?;
+        pair.rest(PAUSE)?;
+        self.carry(&mut pair, links, look)
+    }
+
+    /// On a connection that there is.
+    pub fn carry<P: Peer>(
+        &self,
+        pair: &mut Pair<P>,
+        links: [P::Link; 2],
+        look: Look,
+    ) -> Result<Outcome, Fault> {
+        let (from, to) = match self.direction {
+            Direction::Up => (0, 1),
+            Direction::Down => (1, 0),
+        };
+        let (mut supply, mut inbox) = (Supply::new(self.bytes()), Inbox::<P>::new(look, self.bytes()));
+        let begun = Begun::with(pair);
+        let stream = pair.sides[from].open(links[from], Way::One).expect("one stream is permitted");
+        let mut is_written = supply.pour(&mut pair.sides[from], links[from], stream);
+        let mut has_ended = false;
+        while !has_ended {
+            pair.advance()?;
+            while let Some(news) = pair.news(from)? {
+                if matches!(news, News::Writable(..)) && !is_written {
                     is_written = supply.pour(&mut pair.sides[from], links[from], stream);
                 }
-                News::Lost(reason) => panic!("the sender lost the connection: {reason}"),
-                News::Connected(_) | News::Readable(..) | News::Writable(..) | News::MayOpen(_) => {}
             }
-        }
-        while let Some(news) = pair.sides[to].news() {
-            match news {
-                News::Readable(link, stream) => {
-                    let read = pair.sides[to].read(link, stream);
-                    received += read.bytes;
-                    has_ended |= read.end;
+            while let Some(news) = pair.news(to)? {
+                if let News::Readable(link, stream) = news {
+                    has_ended |= inbox.read(&mut pair.sides[to], link, stream)?;
                 }
-                News::Lost(reason) => panic!("the receiver lost the connection: {reason}"),
-                News::Connected(_) | News::Writable(..) | News::MayOpen(_) => {}
             }
         }
+        let outcome = begun.end(pair);
+        arrived(inbox.received, self.bytes())?;
+        Ok(outcome)
     }
-    let spent = processor.spent();
-    assert_eq!(received, bytes, "all bytes arrive");
-    Outcome { spent, datagrams: pair.datagrams - before }
+}
+
+fn arrived(received: u64, expected: u64) -> Result<(), Fault> {
+    if received == expected { Ok(()) } else { Err(Fault::Length { received, expected }) }
 }
 
 /// Requests and responses, each on a bidirectional stream of its own.
@@ -121,6 +136,52 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// On new connections over a short wire; making them is no part of what is measured.
+    pub fn run<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
+        let links = pair.connect_all(self.links)?;
+        let [mut answers, mut questions] =
+            [self.response, self.request].map(|len| Inbox::<P>::new(look, len as u64));
+        let begun = Begun::with(&pair);
+        // Connections that may ask once more, as often as they stand here.
+        let mut turns: Vec<P::Link> =
+            links.iter().copied().cycle().take(self.links * self.at_a_time).collect();
+        let mut waiting = Vec::new();
+        let (mut asked, mut answered) = (0, 0);
+        while answered < self.total {
+            while asked < self.total
+                && let Some(link) = turns.pop()
+            {
+                if self.ask(&mut pair.sides[0], link) {
+                    asked += 1;
+                } else {
+                    waiting.push(link);
+                }
+            }
+            turns.append(&mut waiting);
+            pair.advance()?;
+            while let Some(news) = pair.news(1)? {
+                if let News::Readable(link, stream) = news
+                    && questions.read(&mut pair.sides[1], link, stream)?
+                {
+                    say(&mut pair.sides[1], link, stream, self.response);
+                }
+            }
+            while let Some(news) = pair.news(0)? {
+                if let News::Readable(link, stream) = news
+                    && answers.read(&mut pair.sides[0], link, stream)?
+                {
+                    answered += 1;
+                    turns.push(link);
+                }
+            }
+        }
+        let outcome = begun.end(&pair);
+        arrived(questions.received, (self.request * self.total) as u64)?;
+        arrived(answers.received, (self.response * self.total) as u64)?;
+        Ok(outcome)
+    }
+
     /// Sends a request on a new stream; false if the server does not permit one now.
     fn ask<P: Peer>(&self, client: &mut P, link: P::Link) -> bool {
         let Some(stream) = client.open(link, Way::Both) else { return false };
@@ -131,74 +192,19 @@ impl Requests {
 
 /// Writes a short message and ends the stream.
 fn say<P: Peer>(peer: &mut P, link: P::Link, stream: P::Stream, len: usize) {
-    let mut message = Bytes::from_static(&[0x5a; 4096]).slice(..len);
+    let mut message = beginning(len);
     peer.write(link, stream, &mut message);
     assert!(message.is_empty(), "a short message fits");
     peer.finish(link, stream);
 }
 
-/// Many short exchanges, on one connection or on many.
-pub fn requests<P: Peer>(terms: &Terms, plan: &Requests) -> Outcome {
-    let mut pair = Pair::<P>::new(terms);
-    let links: Vec<P::Link> = (0..plan.links).map(|_| pair.connect()[0]).collect();
-    let (before, processor) = (pair.datagrams, Processor::start());
-    // Connections that may ask once more, as often as they stand here.
-    let mut turns: Vec<P::Link> = links.iter().copied().cycle().take(plan.links * plan.at_a_time).collect();
-    let mut waiting = Vec::new();
-    let (mut asked, mut answered, mut bytes) = (0, 0, [0; 2]);
-    while answered < plan.total {
-        while asked < plan.total
-            && let Some(link) = turns.pop()
-        {
-            if plan.ask(&mut pair.sides[0], link) {
-                asked += 1;
-            } else {
-                waiting.push(link);
-            }
-        }
-        turns.append(&mut waiting);
-        pair.advance();
-        while let Some(news) = pair.sides[1].news() {
-            match news {
-                News::Readable(link, stream) => {
-                    let read = pair.sides[1].read(link, stream);
-                    bytes[1] += read.bytes;
-                    if read.end {
-                        say(&mut pair.sides[1], link, stream, plan.response);
-                    }
-                }
-                News::Lost(reason) => panic!("the server lost a connection: {reason}"),
-                News::Connected(_) | News::Writable(..) | News::MayOpen(_) => {}
-            }
-        }
-        while let Some(news) = pair.sides[0].news() {
-            match news {
-                News::Readable(link, stream) => {
-                    let read = pair.sides[0].read(link, stream);
-                    bytes[0] += read.bytes;
-                    if read.end {
-                        answered += 1;
-                        turns.push(link);
-                    }
-                }
-                News::Lost(reason) => panic!("the client lost a connection: {reason}"),
-                News::Connected(_) | News::Writable(..) | News::MayOpen(_) => {}
-            }
-        }
-    }
-    let spent = processor.spent();
-    let expected = [plan.response, plan.request].map(|len| (len * plan.total) as u64);
-    assert_eq!(bytes, expected, "all bytes arrive");
-    Outcome { spent, datagrams: pair.datagrams - before }
-}
-
 /// Full handshakes one after the other, each until nobody has anything left to say.
-pub fn handshakes<P: Peer>(terms: &Terms, count: usize) -> Outcome {
-    let mut pair = Pair::<P>::new(terms);
-    pair.connect();
-    let (before, processor) = (pair.datagrams, Processor::start());
+pub fn handshakes<P: Peer>(terms: &Terms, count: u32) -> Result<Outcome, Fault> {
+    let mut pair = Pair::<P>::new(terms, Wire::Short);
+    pair.connect()?;
+    let begun = Begun::with(&pair);
     for _ in 0..count {
-        pair.connect();
+        pair.connect()?;
     }
-    Outcome { spent: processor.spent(), datagrams: pair.datagrams - before }
+    Ok(begun.end(&pair))
 }
