@@ -167,6 +167,7 @@ impl Assembler {
         }
     }
 
+    #[inline(never)] // Once a block: the step of every piece needs no stack.
     fn copy_by_blocks(&mut self, blocks: &mut Blocks, mut offset: u64, mut data: &[u8]) {
         while !data.is_empty() {
             let at = place(offset);

@@ -155,6 +155,13 @@ impl Streams {
     /// and so every such frame is held against the limit.
     #[inline]
     fn named(&mut self, id: StreamId) -> Result<Option<u32>, TransportError> {
+        match self.table(id).slot(id.index()) {
+            Some(slot) => Ok(Some(slot)),
+            None => self.newly_named(id),
+        }
+    }
+
+    fn newly_named(&mut self, id: StreamId) -> Result<Option<u32>, TransportError> {
         match self.table(id).get(id.index()) {
             Entry::Live(slot) => Ok(Some(slot)),
             Entry::Closed => Ok(None),

@@ -44,6 +44,9 @@ pub struct Stream {
     pub stop_code: VarInt,
 }
 
+// A request touches one at each end, mostly out of cold memory.
+const _: () = assert!(size_of::<Stream>() <= 288);
+
 impl Stream {
     /// A stream that has begun, with the halves it has.
     pub fn new(id: StreamId, send: Option<SendHalf>, recv: Option<RecvHalf>, is_accepted: bool) -> Self {
