@@ -399,6 +399,10 @@ impl Connection {
 
     pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {
         if let Some(event) = self.events.pop_front() {
+            if self.events.is_empty() {
+                // They are rare, those of streams apart: a connection that rests holds no room for them.
+                self.events = VecDeque::new();
+            }
             return Some(event);
         }
         self.streams.poll_event().map(ConnectionEvent::Stream)

@@ -190,7 +190,12 @@ impl Handshake {
     ///
     /// Bytes before keys belong to older levels, so the order matters.
     pub fn write(&mut self) -> Option<Output> {
-        self.output.pop_front()
+        let next = self.output.pop_front();
+        if next.is_none() {
+            // Keys are large, and a client keeps its TLS for as long as the connection lives.
+            self.output = VecDeque::new();
+        }
+        next
     }
 
     /// Takes from rustls what it has to say.
