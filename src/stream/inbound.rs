@@ -161,6 +161,7 @@ impl Streams {
         }
     }
 
+    #[inline(never)] // Once a stream.
     fn newly_named(&mut self, id: StreamId) -> Result<Option<u32>, TransportError> {
         match self.table(id).get(id.index()) {
             Entry::Live(slot) => Ok(Some(slot)),
