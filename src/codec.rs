@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         if let Some(eight) = self.rest.first_chunk() {
             let word = u64::from_be_bytes(*eight);
             let len = 1 << (word >> 62);
-            self.rest = &self.rest[len..];
+            (_, self.rest) = self.rest.split_at_checked(len).ok_or(Truncated)?;
             return Ok((word & varint::VarInt::MAX.into_inner()) >> (64 - 8 * len));
         }
         self.last_varint()

@@ -12,6 +12,7 @@ pub struct RangeSet {
     /// The highest range; `0..0` if the set is empty.
     last: Range<u64>,
     /// The others. `None` until there is a second one.
+    #[expect(clippy::box_collection, reason = "there are none almost always: a pointer is enough")]
     older: Option<Box<VecDeque<Range<u64>>>>,
 }
 
@@ -285,7 +286,9 @@ mod tests {
     fn sets_of_the_same_numbers_are_equal_whatever_they_held_before() {
         let mut shrunk = set(&[0..2, 4..6]);
         assert_eq!(shrunk.pop_first(), Some(0..2));
-        assert_eq!(shrunk, set(&[4..6]));
+        let mut same = RangeSet::new();
+        same.insert(4..6);
+        assert_eq!(shrunk, same);
         assert_eq!((shrunk.pop_first(), shrunk.pop_first()), (Some(4..6), None));
         assert_eq!(shrunk, RangeSet::new());
     }

@@ -21,6 +21,7 @@ pub enum TokenChange {
 /// never more than tokens the endpoint holds and tokens in use together, however long nobody asks. `None` if there are
 /// none.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "there are none almost always: a pointer is enough")]
 pub(super) struct TokenChanges(Option<Box<VecDeque<TokenChange>>>);
 
 const _: () = assert!(size_of::<TokenChanges>() <= 8);

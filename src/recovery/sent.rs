@@ -98,6 +98,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Further {
     /// Records that do not fit in their entry, each with its position, in the order of sending.
+    #[expect(clippy::box_collection, reason = "there are none almost always: a pointer is enough")]
     records: Option<Box<VecDeque<(u64, Record)>>>,
     /// How far the first ACK in the ring went.
     acks_from: PacketNumber,
@@ -167,6 +168,7 @@ pub struct SentPackets {
     base: u64,
     newest: Segment,
     /// Segments before the newest, if there are any.
+    #[expect(clippy::box_collection, reason = "there are none almost always: a pointer is enough")]
     older: Option<Box<VecDeque<Segment>>>,
     further: Further,
     /// Packets at the end of the ring that are not in flight.
