@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cid::{ConnectionIdGenerator, RandomIds, check_len};
 use crate::error::ConfigError;
 use crate::frame::MigrationTarget;
-use crate::id::MAX_CID_LEN;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
 use crate::negotiation::{Strategy, StrategySet};
 use crate::recovery::congestion::{Algorithm, Controller};
@@ -411,12 +411,21 @@ pub struct EndpointConfig {
     pub(crate) cid_len: usize,
     pub(crate) reset_secret: Option<[u8; 32]>,
     pub(crate) max_connections: usize,
+    /// Makes IDs of `cid_len` bytes.
+    pub(crate) ids: Arc<dyn ConnectionIdGenerator>,
 }
 
 impl EndpointConfig {
     /// An endpoint that only connects.
     pub fn client() -> Self {
-        Self { server: None, cid_len: 8, reset_secret: None, max_connections: 100_000 }
+        let ids = RandomIds::DEFAULT;
+        Self {
+            server: None,
+            cid_len: ids.id_len(),
+            reset_secret: None,
+            max_connections: 100_000,
+            ids: Arc::new(ids),
+        }
     }
 
     /// An endpoint that accepts connections too.
@@ -424,17 +433,14 @@ impl EndpointConfig {
         Self { server: Some(server), ..Self::client() }
     }
 
-    /// Length of our connection IDs in bytes, 1 to 20. Default 8.
+    /// Our connection IDs are random, of so many bytes, 1 to 20. Default 8. Takes the place of
+    /// [`connection_ids`](Self::connection_ids).
     ///
     /// # Errors
     ///
     /// Zero, or more than 20: connections could not be told apart by address alone once one end moves.
-    pub fn cid_len(mut self, len: usize) -> Result<Self, ConfigError> {
-        if len == 0 || len > MAX_CID_LEN {
-            return Err(ConfigError { setting: "cid_len", reason: "use 1 to 20 bytes" });
-        }
-        self.cid_len = len;
-        Ok(self)
+    pub fn cid_len(self, len: usize) -> Result<Self, ConfigError> {
+        self.connection_ids(Arc::new(RandomIds::new(len)?))
     }
 
     /// The secret that stateless reset tokens are derived from; drawn at random if none is given. Give the same to an
@@ -448,6 +454,19 @@ impl EndpointConfig {
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit;
         self
+    }
+
+    /// Where our connection IDs come from. Default [`RandomIds`] of 8 bytes; takes the place of
+    /// [`cid_len`](Self::cid_len).
+    ///
+    /// # Errors
+    ///
+    /// A generator of IDs that do not have 1 to 20 bytes.
+    pub fn connection_ids(mut self, ids: Arc<dyn ConnectionIdGenerator>) -> Result<Self, ConfigError> {
+        check_len(ids.id_len())?;
+        self.cid_len = ids.id_len();
+        self.ids = ids;
+        Ok(self)
     }
 }
 

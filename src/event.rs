@@ -1,7 +1,7 @@
 //! Events: what an endpoint and its connections tell the embedder. Gathered here, each defined by the part that speaks.
 
 use crate::error::CloseReason;
-use crate::id::ConnectionHandle;
+use crate::id::{ConnectionHandle, ConnectionId};
 use crate::migration::{MigrationEvent, RelocationEvent};
 use crate::negotiation::Agreement;
 use crate::net::Transmit;
@@ -72,6 +72,11 @@ pub enum Event {
     Connection(ConnectionHandle, ConnectionEvent),
     /// The endpoint's move has come further.
     Relocation(RelocationEvent),
+    /// A packet came here whose connection ID is another server's, as
+    /// [`ConnectionIdGenerator::owner`](crate::ConnectionIdGenerator::owner) says. It was dropped: neither a connection
+    /// nor a stateless reset comes of it (RFC 9000, Section 21.11). Anybody can send such packets; if too many come,
+    /// some are only counted, as [`DropReason::Misrouted`](crate::DropReason::Misrouted).
+    Misrouted(ConnectionId),
 }
 
 /// What happened on a connection.

@@ -30,6 +30,7 @@ mod stream;
 mod time;
 mod varint;
 
+pub use cid::{ConnectionIdGenerator, Owner, RandomIds};
 pub use config::{
     ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,

@@ -34,10 +34,12 @@ pub enum DropReason {
     NotAdmitted,
     /// The connection is closing or draining.
     Closing,
+    /// Its connection ID is another server's.
+    Misrouted,
 }
 
 impl DropReason {
-    const COUNT: usize = Self::Closing as usize + 1;
+    const COUNT: usize = Self::Misrouted as usize + 1;
 }
 
 /// What one connection, or one endpoint, has counted so far.

@@ -144,7 +144,7 @@ impl Connection {
         let server = ServerParams {
             common: common(&config.transport, scid, config.transport.active_connection_ids),
             original_destination_connection_id: Some(*first_dcid),
-            stateless_reset_token: Some(self.reset_key.token(&scid)),
+            stateless_reset_token: Some(self.issuer.token(&scid)),
             preferred_address: None,
             retry_source_connection_id: None,
             suite_answer: agreement.map(|a| a.strategies().into()),

@@ -1,11 +1,48 @@
 //! Connection IDs on the wire: what the peer issues and gives back, and what follows for paths and for the endpoint.
 
+use std::sync::Arc;
+
 use super::receive::Seen;
 use super::{Connection, Note};
-use crate::cid::{self, Replaced, TokenChange};
+use crate::cid::{ConnectionIdGenerator, Owner, Replaced, TokenChange};
+use crate::crypto::ResetKey;
 use crate::error::TransportError;
 use crate::frame::{NewConnectionId, RetireConnectionId};
-use crate::id::PathId;
+use crate::id::{ConnectionId, PathId, ResetToken};
+use crate::rng::Rng;
+
+/// Makes the IDs of all connections of an endpoint, and their reset tokens.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    ids: Arc<dyn ConnectionIdGenerator>,
+    key: ResetKey,
+}
+
+impl Issuer {
+    pub(crate) fn new(ids: Arc<dyn ConnectionIdGenerator>, key: ResetKey) -> Self {
+        Self { ids, key }
+    }
+
+    /// A new ID of ours.
+    pub(crate) fn generate(&self, rng: &mut dyn Rng) -> ConnectionId {
+        self.ids.generate(rng)
+    }
+
+    /// The reset token of an ID of ours.
+    pub(crate) fn token(&self, id: &ConnectionId) -> ResetToken {
+        self.key.token(id)
+    }
+
+    /// Whose the ID of a packet without a connection is.
+    pub(crate) fn owner(&self, id: &ConnectionId) -> Owner {
+        self.ids.owner(id)
+    }
+
+    /// Whether a packet with this ID and without a connection may be answered with a reset.
+    pub(crate) fn may_reset(&self, id: &ConnectionId) -> bool {
+        self.ids.may_reset(id)
+    }
+}
 
 impl Connection {
     pub(super) fn on_new_connection_id(&mut self, new: &NewConnectionId) -> Result<(), TransportError> {
@@ -25,7 +62,7 @@ impl Connection {
         Ok(())
     }
 
-    fn show(&mut self, path: PathId, id: crate::id::ConnectionId) {
+    fn show(&mut self, path: PathId, id: ConnectionId) {
         if let Some(path) = self.paths.get_mut(path) {
             path.dcid = id;
             self.remote_ids.mark_used(path.tuple.remote);
@@ -47,8 +84,8 @@ impl Connection {
     /// Issues as many connection IDs as the peer keeps and we want it to have.
     pub(super) fn issue_ids(&mut self) {
         for _ in 0..self.local_ids.wanted() {
-            let id = cid::random(self.local_ids.id_len(), &mut *self.rng);
-            let token = self.reset_key.token(&id);
+            let id = self.issuer.generate(&mut *self.rng);
+            let token = self.issuer.token(&id);
             self.local_ids.issue(id, token);
             self.notes.push_back(Note::Issued(id));
         }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::cid::{LocalIds, RemoteIds};
 use crate::config::{ClientConfig, Congestion, MigrationConfig, ServerConfig, TransportConfig};
-use crate::crypto::{Handshake, HandshakeSummary, KeyRing, ResetKey};
+use crate::crypto::{Handshake, HandshakeSummary, KeyRing};
 use crate::error::{CloseReason, ConnectError, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
@@ -51,6 +51,7 @@ use close::{Closing, Farewell};
 use control::Control;
 use glitches::Glitches;
 use idle::Idle;
+pub(crate) use ids::Issuer;
 use lures::Lures;
 pub use migrations::Migrations;
 use phase::Phase;
@@ -141,7 +142,7 @@ pub struct Connection {
     tls: Option<Box<Handshake>>,
     summary: Option<Box<HandshakeSummary>>,
     rng: Box<dyn Rng>,
-    reset_key: ResetKey,
+    issuer: Arc<Issuer>,
     original_id: ConnectionId,
 }
 
@@ -191,7 +192,7 @@ struct Birth {
     /// The ID we are known by at first.
     scid: ConnectionId,
     rng: Box<dyn Rng>,
-    reset_key: ResetKey,
+    issuer: Arc<Issuer>,
 }
 
 impl Connection {
@@ -203,7 +204,7 @@ impl Connection {
         server_name: &str,
         mut rng: Box<dyn Rng>,
         scid: ConnectionId,
-        reset_key: ResetKey,
+        issuer: Arc<Issuer>,
     ) -> Result<Self, ConnectError> {
         let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
@@ -214,7 +215,7 @@ impl Connection {
         let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
         let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None };
-        let birth = Birth { now, tuple, dcid, scid, rng, reset_key };
+        let birth = Birth { now, tuple, dcid, scid, rng, issuer };
         // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
         let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
         connection.notes.push_back(Note::Issued(scid));
@@ -235,13 +236,13 @@ impl Connection {
         client_id: ConnectionId,
         rng: Box<dyn Rng>,
         scid: ConnectionId,
-        reset_key: ResetKey,
+        issuer: Arc<Issuer>,
     ) -> Self {
         let tls = Handshake::server(&config.tls, VERSION);
         let keys = KeyRing::initial(VERSION, &first_dcid, Side::Server);
         let transport = Arc::clone(&config.transport);
         let role = Role::Server { config, first_dcid };
-        let birth = Birth { now, tuple, dcid: client_id, scid, rng, reset_key };
+        let birth = Birth { now, tuple, dcid: client_id, scid, rng, issuer };
         let state = PathState::Unproven { budget: Budget::new() };
         let mut connection = Self::new(birth, transport, role, tls, keys, state);
         connection.notes.push_back(Note::Issued(scid));
@@ -257,7 +258,7 @@ impl Connection {
         keys: KeyRing,
         state: PathState,
     ) -> Self {
-        let Birth { now, tuple, dcid, scid, rng, reset_key } = birth;
+        let Birth { now, tuple, dcid, scid, rng, issuer } = birth;
         let side = match role {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
@@ -294,7 +295,7 @@ impl Connection {
             notes: VecDeque::new(),
             stats: Stats::default(),
             rng,
-            reset_key,
+            issuer,
             original_id: scid,
             scratch: None,
             config,

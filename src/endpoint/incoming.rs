@@ -28,6 +28,11 @@ pub enum First {
         /// The ID it was sent to.
         dcid: ConnectionId,
     },
+    /// A Handshake packet of a connection that is not here (any more).
+    Late {
+        /// The ID it was sent to.
+        dcid: ConnectionId,
+    },
     /// Nothing to be answered.
     Nothing(DropReason),
 }
@@ -49,13 +54,19 @@ fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> 
         // A Version Negotiation packet answers a client; without a connection there is none.
         return First::Nothing(DropReason::UnexpectedType);
     }
+    // The type bits of version 1: two is Handshake (RFC 9000, Section 17.2). It goes to an ID that its receiver issued;
+    // an Initial or a 0-RTT packet may go to one that its client made up, which tells nothing.
+    if version == VERSION && first & 0x30 == 0x20 {
+        return ConnectionId::new(dcid)
+            .map_or(First::Nothing(DropReason::Malformed), |dcid| First::Late { dcid });
+    }
     if len < usize::from(MIN_DATAGRAM) {
         return First::Nothing(DropReason::SmallInitial);
     }
     if version != VERSION {
         return First::OtherVersion;
     }
-    // The type bits of version 1: zero is Initial (RFC 9000, Section 17.2.2).
+    // Zero is Initial (RFC 9000, Section 17.2.2).
     if first & 0x30 != 0 {
         return First::Nothing(DropReason::UnknownConnection);
     }
@@ -101,6 +112,14 @@ mod tests {
     fn another_version_is_told_apart_whatever_its_connection_id() {
         assert_eq!(judge(&long(0xc0, 0xabcd, &[7; 200], 1200), 8), First::OtherVersion);
         assert_eq!(judge(&long(0xc0, 0, &[7; 8], 1200), 8), First::Nothing(DropReason::UnexpectedType));
+    }
+
+    #[test]
+    fn a_handshake_packet_of_any_size_is_late_and_a_0_rtt_packet_is_not() {
+        let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
+        assert_eq!(judge(&long(0xe0, 1, &[7; 8], 100), 8), First::Late { dcid });
+        assert_eq!(judge(&long(0xe0, 1, &[7; 21], 100), 8), First::Nothing(DropReason::Malformed));
+        assert_eq!(judge(&long(0xd0, 1, &[7; 8], 1200), 8), First::Nothing(DropReason::UnknownConnection));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod agenda;
 mod incoming;
+mod misrouted;
 mod relocate;
 mod router;
 
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::cid;
+use crate::cid::Owner;
 use crate::config::{ClientConfig, EndpointConfig, MIN_DATAGRAM};
-use crate::connection::{Connection, Note, Polled, Scratch, VERSION};
+use crate::connection::{Connection, Issuer, Note, Polled, Scratch, VERSION};
 use crate::crypto::ResetKey;
 use crate::error::ConnectError;
 use crate::event::{Event, Output};
@@ -31,6 +32,7 @@ use crate::time::Instant;
 
 use agenda::Agenda;
 use incoming::First;
+use misrouted::Misrouted;
 use relocate::Relocating;
 use router::Router;
 
@@ -78,10 +80,11 @@ pub struct Endpoint {
     agenda: Agenda,
     relocating: Relocating,
     answers: VecDeque<Answer>,
+    misrouted: Misrouted,
     /// The second in which answers were given, and how many.
     answered: (Instant, u32),
     generation: u32,
-    reset_key: ResetKey,
+    issuer: Arc<Issuer>,
     rng: Box<dyn Rng>,
     stats: Stats,
 }
@@ -97,6 +100,7 @@ impl Endpoint {
     pub fn new(config: EndpointConfig, mut rng: Box<dyn Rng>) -> Self {
         let secret = config.reset_secret.unwrap_or_else(|| rng.bytes());
         let key = [rng.bytes(), rng.bytes()].map(u64::from_be_bytes);
+        let issuer = Arc::new(Issuer::new(Arc::clone(&config.ids), ResetKey::new(secret)));
         Self {
             config,
             slots: Slab::new(),
@@ -105,9 +109,10 @@ impl Endpoint {
             agenda: Agenda::default(),
             relocating: Relocating::default(),
             answers: VecDeque::new(),
+            misrouted: Misrouted::default(),
             answered: (Instant::ZERO, 0),
             generation: 0,
-            reset_key: ResetKey::new(secret),
+            issuer,
             rng,
             stats: Stats::default(),
         }
@@ -130,8 +135,8 @@ impl Endpoint {
             return Err(ConnectError::Address(path.remote));
         }
         let scid = self.fresh_id();
-        let (rng, key) = (self.rng.fork(), self.reset_key.clone());
-        let connection = Connection::client(now, path, config, server_name, rng, scid, key)?;
+        let (rng, issuer) = (self.rng.fork(), Arc::clone(&self.issuer));
+        let connection = Connection::client(now, path, config, server_name, rng, scid, issuer)?;
         Ok(self.admit(connection))
     }
 
@@ -170,6 +175,11 @@ impl Endpoint {
                 self.stats.drop(DropReason::Version);
                 self.answer_version(now, path, datagram);
             }
+            First::Stray { dcid } | First::Late { dcid } if self.issuer.owner(&dcid) == Owner::Another => {
+                self.stats.drop(DropReason::Misrouted);
+                self.misrouted.note(dcid);
+            }
+            First::Late { .. } => self.stats.drop(DropReason::UnknownConnection),
             First::Stray { dcid } => {
                 self.stats.drop(DropReason::UnknownConnection);
                 self.answer_stray(now, path, dcid, datagram.len());
@@ -196,8 +206,8 @@ impl Endpoint {
             return self.stats.drop(DropReason::NotAdmitted);
         }
         let own = self.fresh_id();
-        let (rng, key) = (self.rng.fork(), self.reset_key.clone());
-        let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, key);
+        let (rng, issuer) = (self.rng.fork(), Arc::clone(&self.issuer));
+        let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, issuer);
         connection.handle_datagram(now, &path, ecn, datagram);
         // Only a packet that decrypts makes a connection; anything else costs us this much and nothing more.
         if connection.stats().packets_received == 0 && !connection.is_closing() {
@@ -231,7 +241,7 @@ impl Endpoint {
     }
 
     fn fresh_id(&mut self) -> ConnectionId {
-        cid::random(self.config.cid_len, &mut *self.rng)
+        self.issuer.generate(&mut *self.rng)
     }
 
     /// Whether another answer to a stranger may be given in this second.
@@ -261,10 +271,10 @@ impl Endpoint {
 
     /// A stateless reset, but not while a move is under way: the connection may live on another host.
     fn answer_stray(&mut self, now: Instant, path: FourTuple, dcid: ConnectionId, trigger: usize) {
-        if !self.relocating.permits_resets() || !self.may_answer(now) {
+        if !self.relocating.permits_resets() || !self.issuer.may_reset(&dcid) || !self.may_answer(now) {
             return;
         }
-        let token = self.reset_key.token(&dcid);
+        let token = self.issuer.token(&dcid);
         let mut bytes = vec![0; trigger];
         let rng = &mut self.rng;
         if let Some(len) = reset::write(&mut bytes, trigger, token, &mut |out| rng.fill(out)) {
@@ -296,6 +306,9 @@ impl Endpoint {
                 return Output::Event(Event::Relocation(event));
             }
             let Some(handle) = self.agenda.front() else {
+                if let Some(id) = self.misrouted.poll() {
+                    return Output::Event(Event::Misrouted(id));
+                }
                 return Output::Idle {
                     wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
                 };
