@@ -30,7 +30,10 @@ mod stream;
 mod time;
 mod varint;
 
-pub use cid::{ConnectionIdGenerator, Owner, RandomIds};
+pub use cid::{
+    ConnectionIdGenerator, Owner, QuicLbConfig, QuicLbError, QuicLbIds, QuicLbRouter, RandomIds, ServerId,
+    UnroutableIds,
+};
 pub use config::{
     ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,

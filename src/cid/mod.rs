@@ -4,6 +4,7 @@
 
 mod generator;
 mod local;
+mod quic_lb;
 mod remote;
 #[cfg(test)]
 mod remote_tests;
@@ -12,5 +13,6 @@ mod tokens;
 
 pub use generator::{ConnectionIdGenerator, Owner, RandomIds, check_len};
 pub use local::LocalIds;
+pub use quic_lb::{QuicLbConfig, QuicLbError, QuicLbIds, QuicLbRouter, ServerId, UnroutableIds};
 pub use remote::{RemoteIds, Replaced};
 pub use tokens::TokenChange;
