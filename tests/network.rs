@@ -288,3 +288,13 @@ fn coalesced_packets_are_seen_without_keys() {
     assert!(shape.has(Kind::Handshake) && !shape.has(Kind::Retry));
     assert_eq!(Shape::of(&[]).to_string(), "?");
 }
+
+#[test]
+fn a_balancer_says_who_gets_what_it_knows() {
+    let mut network = network();
+    network.balance(Box::new(|datagram| (datagram.from == addr("192.0.2.7:7")).then_some(A)));
+    network.send(at(0), hello("192.0.2.7:7", "203.0.113.1:443"));
+    network.send(at(0), hello("192.0.2.1:1000", "203.0.113.1:443"));
+    let hosts: Vec<HostId> = deliveries(&mut network).iter().map(|delivery| delivery.1).collect();
+    assert_eq!(hosts, [A, B]);
+}

@@ -66,6 +66,9 @@ pub enum Verdict {
 /// Sees each datagram on the network, with its public addresses, before its link takes it.
 pub type Tap = Box<dyn FnMut(Instant, &Datagram) -> Verdict>;
 
+/// Who gets a datagram whose destination several hosts share; `None`: who holds it.
+pub type Balancer = Box<dyn FnMut(&Datagram) -> Option<HostId>>;
+
 /// From where to where a link is meant; `None`: any address.
 type Rule = (Option<IpAddr>, Option<IpAddr>, Link);
 
@@ -87,6 +90,7 @@ pub struct Network {
     nats: Vec<Nat>,
     holders: BTreeMap<SocketAddr, HostId>,
     taps: Vec<Tap>,
+    balancer: Option<Balancer>,
     flights: BinaryHeap<Reverse<Flight>>,
     /// Datagrams on their way, and the slots and buffers that are free again.
     cargo: Vec<Option<Datagram>>,
@@ -117,6 +121,7 @@ impl Network {
             nats: Vec::new(),
             holders: BTreeMap::new(),
             taps: Vec::new(),
+            balancer: None,
             flights: BinaryHeap::new(),
             cargo: Vec::new(),
             free: Vec::new(),
@@ -149,6 +154,11 @@ impl Network {
     /// Adds a tap; each sees what the ones before let pass.
     pub fn tap(&mut self, tap: Tap) {
         self.taps.push(tap);
+    }
+
+    /// Puts a load balancer in front of all hosts: it says who gets what arrives.
+    pub fn balance(&mut self, balancer: Balancer) {
+        self.balancer = Some(balancer);
     }
 
     /// This host holds this address now; whoever held it does not.
@@ -281,8 +291,9 @@ impl Network {
                 };
                 datagram.to = inside;
             }
-            match self.holders.get(&datagram.to) {
-                Some(&host) => return Some((host, datagram)),
+            let chosen = self.balancer.as_mut().and_then(|choose| choose(&datagram));
+            match chosen.or_else(|| self.holders.get(&datagram.to).copied()) {
+                Some(host) => return Some((host, datagram)),
                 None => self.lose(now, datagram, "nobody there"),
             }
         }

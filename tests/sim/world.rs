@@ -128,9 +128,19 @@ impl World {
 
     /// A host with this endpoint, and what it runs on each connection made to it.
     pub fn host(&mut self, address: &str, config: EndpointConfig, serve: Option<Serve>) -> HostId {
-        let (id, address) = (HostId(self.hosts.len()), addr(address));
         // A secret of its own that outlives a restart, so that a host that lost its memory can still reset.
-        let config = config.reset_secret(reset_secret(self.seed, id));
+        let config = config.reset_secret(reset_secret(self.seed, HostId(self.hosts.len())));
+        self.host_with_secret(address, config, serve)
+    }
+
+    /// As [`World::host`], with the reset secret that the settings have.
+    pub fn host_with_secret(
+        &mut self,
+        address: &str,
+        config: EndpointConfig,
+        serve: Option<Serve>,
+    ) -> HostId {
+        let (id, address) = (HostId(self.hosts.len()), addr(address));
         let endpoint = self.endpoint_of(id, config.clone());
         self.configs.push(config);
         self.hosts.push(Host::new(id, endpoint, address, serve));
@@ -214,6 +224,11 @@ impl World {
     /// Shows this every datagram, with its public addresses, as it is sent.
     pub fn tap(&mut self, tap: impl FnMut(Instant, &Datagram) -> Verdict + 'static) {
         self.network.tap(Box::new(tap));
+    }
+
+    /// Puts a load balancer in front of all hosts; where it says nothing, a datagram goes to who holds its address.
+    pub fn balance(&mut self, balancer: impl FnMut(&Datagram) -> Option<HostId> + 'static) {
+        self.network.balance(Box::new(balancer));
     }
 
     /// Puts a datagram on the network, whoever it claims to come from.
