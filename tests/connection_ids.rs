@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use peregrine::{
     Arrival, ConnectionId, ConnectionIdGenerator, DropReason, Ecn, EndpointConfig, Event, FourTuple,
-    MoveOrder, Owner, QuicLbConfig, QuicLbIds, QuicLbRouter, RelocationPlan, Rng, SeededRng, ServerId,
-    SocketKey, peek,
+    MoveOrder, Owner, QuicLbConfig, QuicLbIds, QuicLbRouter, RandomIds, RelocationPlan, Rng, SeededRng,
+    ServerId, SocketKey, peek,
 };
 
 use sim::moves::{AWAY, HOME, Play, Stage, target};
@@ -154,9 +154,13 @@ fn handshake(id: &[u8]) -> Vec<u8> {
 
 /// A lone server, without a balancer.
 fn lone() -> (World, HostId, Arc<Noting>) {
+    lone_with(Play::Symmetric)
+}
+
+fn lone_with(play: Play) -> (World, HostId, Arc<Noting>) {
     let (mut world, ids) = (World::new(), ids(1));
     let serve = || Box::new(Server::default()) as Box<dyn sim::App>;
-    let server = world.host_with_secret(HOME, endpoint(Play::Symmetric, &ids), Some(serve));
+    let server = world.host_with_secret(HOME, endpoint(play, &ids), Some(serve));
     (world, server, ids)
 }
 
@@ -272,6 +276,85 @@ fn nobody_can_tell_by_their_ids_which_connections_share_a_server() {
         let firsts = made.iter().filter(|id| id[0] == made[0][0]).count();
         assert!(firsts * 4 < made.len(), "the first octet: {firsts} of {}", made.len());
     }
+}
+
+#[test]
+fn connections_go_over_to_a_new_configuration_and_retire_the_ids_of_the_old_one() {
+    let mut pool = Pool::new(Play::Reactive);
+    let conns = [2, 4].map(|number| pool.connect(number, Client::echoes(100, ms(20))));
+    pool.world.run_for(ms(500));
+    let (server, old) = (pool.servers[0], pool.ids[0].made());
+    let next = QuicLbConfig::new(4, 3, 5).expect("it can be").key([9; 16]);
+    let next_name = ServerId::new(b"new").expect("three bytes");
+    let mut router = QuicLbRouter::new();
+    router.insert(next.clone());
+    let over = Rc::new(Cell::new(false));
+    let (forgotten, strays) = (Rc::clone(&over), Rc::new(Cell::new(0)));
+    let counted = Rc::clone(&strays);
+    pool.world.balance(move |datagram| {
+        if datagram.to != addr(HOME) {
+            return None;
+        }
+        // Once all are to have gone over, the balancer knows the new configuration only.
+        let named = peek(&datagram.payload, router.id_len()).and_then(|id| router.server_id_of(&id));
+        if forgotten.get() && named != Some(next_name) {
+            counted.set(counted.get() + 1);
+        }
+        Some(server)
+    });
+    let mut rng = SeededRng::new(5);
+    let ids = QuicLbIds::new(next.clone(), next_name, &mut rng).expect("three bytes are asked for");
+    let ids = Arc::new(ids.formerly(config(), name(1)).expect("it can be"));
+    pool.world.speak(server, |_, endpoint| endpoint.renew_connection_ids(ids)).expect("the same length");
+    pool.world.run_for(ms(100));
+    over.set(true);
+    pool.world.run_well(secs(20));
+    assert_eq!(strays.get(), 0, "no client uses an old ID");
+    assert!(conns.iter().all(|conn| pool.world.closed(*conn).is_none()));
+    // The old ones are retired: nobody has them, so they are reset, being ours.
+    let answers = answers(&mut pool.world);
+    old.iter().for_each(|id| inject(&mut pool.world, HOME, short(id, 100)));
+    assert_eq!(answers.borrow().len(), old.len());
+}
+
+/// Other IDs of the same length for the first server of a pool.
+fn renewed() -> Arc<QuicLbIds> {
+    let next = QuicLbConfig::new(4, 2, 6).expect("it can be").key([9; 16]);
+    let ids = QuicLbIds::new(next, name(1), &mut SeededRng::new(5)).expect("two bytes are asked for");
+    Arc::new(ids.formerly(config(), name(1)).expect("it can be"))
+}
+
+#[test]
+fn ids_may_be_renewed_at_any_time_of_a_handshake_and_of_a_move() {
+    for play in Play::ALL {
+        for after in [5, 15, 25, 35, 45, 400, 800, 820, 840, 900] {
+            let (mut world, server, _) = lone_with(play);
+            let client = world.client("30.0.0.1:5000");
+            let stage = Stage::new(play);
+            let conn =
+                world.connect_with(client, HOME, stage.client_config(play), Client::echoes(100, ms(20)));
+            world.plan(ms(after), move |world| {
+                if !world.at(server).is_frozen() {
+                    world
+                        .speak(server, |_, endpoint| endpoint.renew_connection_ids(renewed()))
+                        .expect("as long");
+                }
+            });
+            world.run_to(peregrine::Instant::from_millis(800));
+            world.relocate_by(server, RelocationPlan::uniform(play.order(AWAY)), AWAY, ms(50));
+            world.run_well(secs(30));
+            assert_eq!(world.connection(conn).expect("open").remote(), addr(AWAY), "{play:?} {after}");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_does_not_change_the_length_of_its_ids() {
+    let (mut world, server, _) = lone();
+    let longer = Arc::new(RandomIds::new(12).expect("a length that can be"));
+    assert!(world.speak(server, |_, endpoint| endpoint.renew_connection_ids(longer)).is_err());
+    let same = Arc::new(RandomIds::new(9).expect("a length that can be"));
+    assert!(world.speak(server, |_, endpoint| endpoint.renew_connection_ids(same)).is_ok());
 }
 
 #[test]

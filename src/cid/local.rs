@@ -10,10 +10,10 @@ use crate::id::{ConnectionId, ResetToken, SpaceId};
 use crate::packet::PacketWriter;
 
 /// Spare IDs that the peer is given when nothing else was said: one to answer our move with, one for its own.
-const DEFAULT_TARGET: usize = 2;
+const DEFAULT_TARGET: u32 = 2;
 
 /// The limit of a peer that has not named its own (RFC 9000, Section 18.2).
-const DEFAULT_LIMIT: u64 = 2;
+const DEFAULT_LIMIT: u32 = 2;
 
 /// Whether the peer has heard of an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ struct Issued {
     sequence: u64,
     id: ConnectionId,
     announced: Announced,
+    /// The peer is to retire it; those before it as well.
+    is_outdated: bool,
 }
 
 /// All IDs by which the peer may call us.
@@ -46,23 +48,26 @@ pub struct LocalIds {
     next: u64,
     /// One above the highest sequence number that was ever said.
     unsaid: u64,
-    limit: u64,
-    target: usize,
+    /// The peer is to retire all below, which is said with those above.
+    retire_prior_to: u64,
+    limit: u32,
+    target: u32,
     /// How many are to be said.
     due: u32,
     /// Length of each of them, in bytes.
     len: u8,
 }
 
-const _: () = assert!(size_of::<LocalIds>() <= 64);
+const _: () = assert!(size_of::<LocalIds>() <= 64 && size_of::<Issued>() <= 48);
 
 impl LocalIds {
     /// Begins with the ID of the handshake. If it has no bytes, no other is ever issued.
     pub fn new(first: ConnectionId) -> Self {
         Self {
-            active: vec![Issued { sequence: 0, id: first, announced: Announced::Known }],
+            active: vec![Issued { sequence: 0, id: first, announced: Announced::Known, is_outdated: false }],
             next: 1,
             unsaid: 1,
+            retire_prior_to: 0,
             limit: DEFAULT_LIMIT,
             target: DEFAULT_TARGET,
             due: 0,
@@ -83,12 +88,12 @@ impl LocalIds {
 
     /// Sets how many spare IDs the peer should have besides the one it uses; fewer takes none back.
     pub fn set_target(&mut self, spare: usize) {
-        self.target = spare;
+        self.target = u32::try_from(spare).unwrap_or(u32::MAX);
     }
 
     /// The peer keeps no more than `limit` IDs (`active_connection_id_limit`).
     pub fn on_peer_limit(&mut self, limit: u64) {
-        self.limit = limit;
+        self.limit = u32::try_from(limit).unwrap_or(u32::MAX);
     }
 
     /// How many IDs to issue now, within the peer's limit.
@@ -96,22 +101,46 @@ impl LocalIds {
         if self.len == 0 {
             return 0;
         }
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        self.target.saturating_add(1).min(limit).saturating_sub(self.active.len())
+        let goal = usize::try_from(self.target.saturating_add(1).min(self.limit)).unwrap_or(usize::MAX);
+        // Outdated ones do not count, since the peer retires them as it learns of others (RFC 9000, Section 5.1.1); but
+        // if it does not, no third generation is issued.
+        let room = goal.saturating_mul(2).saturating_sub(self.active.len());
+        goal.saturating_sub(self.active.len() - self.outdated()).min(room)
+    }
+
+    /// All IDs issued so far are to be retired by the peer, which is said with the next ones that are issued (RFC 9000,
+    /// Section 5.1.2). They stay active until then.
+    pub fn outdate(&mut self) {
+        self.active.iter_mut().for_each(|issued| issued.is_outdated = true);
+    }
+
+    /// How many of the active ones the peer is to retire.
+    fn outdated(&self) -> usize {
+        self.active.partition_point(|issued| issued.is_outdated)
     }
 
     /// Issues an ID: packets for it are for us from now on.
     pub fn issue(&mut self, id: ConnectionId, token: ResetToken) {
+        if let Some(outdated) = self.outdated().checked_sub(1).and_then(|last| self.active.get(last)) {
+            self.retire_prior_to = outdated.sequence + 1;
+        }
         // They are few and stay for long: the list has no room to spare.
         self.active.reserve_exact(1);
-        self.active.push(Issued { sequence: self.next, id, announced: Announced::Due(token) });
+        self.active.push(Issued {
+            sequence: self.next,
+            id,
+            announced: Announced::Due(token),
+            is_outdated: false,
+        });
         self.next += 1;
         self.due += 1;
     }
 
-    /// How many IDs the peer was given beyond the one it uses. Those that are still to be said do not count.
+    /// How many IDs the peer was given beyond the one it uses. Those that are still to be said or to be retired do not
+    /// count.
     pub fn spare_issued(&self) -> usize {
-        self.active.partition_point(|issued| issued.sequence < self.unsaid).saturating_sub(1)
+        let said = self.active.partition_point(|issued| issued.sequence < self.unsaid);
+        said.saturating_sub(self.outdated()).saturating_sub(1)
     }
 
     /// The peer will not use one of our IDs any more. Returns it, for the endpoint to forget; `None` if it
@@ -156,7 +185,8 @@ impl LocalIds {
         for issued in &mut self.active {
             let Announced::Due(token) = issued.announced else { continue };
             let Issued { sequence, id, .. } = *issued;
-            if packet.write(&NewConnectionId { sequence, retire_prior_to: 0, id, token }).is_err() {
+            let retire_prior_to = self.retire_prior_to.min(sequence);
+            if packet.write(&NewConnectionId { sequence, retire_prior_to, id, token }).is_err() {
                 return;
             }
             issued.announced = Announced::Said(token);
@@ -243,10 +273,8 @@ mod tests {
             .iter()
             .map(|frame| {
                 let Frame::NewConnectionId(new) = frame else { panic!("{frame:?}") };
-                assert_eq!(
-                    (new.id, new.token, new.retire_prior_to),
-                    (id(new.sequence), token(new.sequence), 0)
-                );
+                assert_eq!((new.id, new.token), (id(new.sequence), token(new.sequence)));
+                assert_eq!(new.retire_prior_to, ids.retire_prior_to.min(new.sequence));
                 new.sequence
             })
             .collect();
@@ -275,6 +303,45 @@ mod tests {
         assert_eq!(issue_wanted(&mut ids), 3);
         ids.set_target(0);
         assert_eq!((ids.wanted(), ids.ids().count()), (0, 6));
+    }
+
+    #[test]
+    fn outdated_ids_are_replaced_and_stay_until_the_peer_retires_them() {
+        let mut ids = ids(10, 2);
+        assert_eq!(said(&mut ids, 1200), [1, 2]);
+        ids.outdate();
+        assert_eq!((ids.spare_issued(), issue_wanted(&mut ids)), (0, 3));
+        assert_eq!((said(&mut ids, 1200), ids.retire_prior_to), (vec![3, 4, 5], 3));
+        assert_eq!((ids.ids().count(), ids.spare_issued()), (6, 2));
+        (0..3).for_each(|sequence| assert_eq!(retire(&mut ids, sequence, 3), Ok(Some(id(sequence)))));
+        assert_eq!((ids.wanted(), ids.ids().count(), ids.outdated()), (0, 3, 0));
+    }
+
+    #[test]
+    fn an_outdated_id_that_the_peer_may_not_know_is_still_said() {
+        let mut ids = ids(10, 1);
+        assert_eq!(said(&mut ids, 1200), [1]);
+        ids.outdate();
+        issue_wanted(&mut ids);
+        ids.lost(&Record::NewConnectionId { sequence: 1 });
+        // That it is outdated is said with those that come after it: no frame retires its own ID.
+        assert_eq!(said(&mut ids, 1200), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_peer_that_retires_nothing_gets_no_third_generation() {
+        let mut ids = ids(10, 2);
+        assert_eq!(said(&mut ids, 1200), [1, 2]);
+        for _ in 0..10 {
+            ids.outdate();
+            issue_wanted(&mut ids);
+        }
+        assert_eq!(ids.ids().count(), 6);
+        // One that does gets the newest, one for each that it retires.
+        assert_eq!((said(&mut ids, 1200), ids.retire_prior_to), (vec![3, 4, 5], 3));
+        (0..3).for_each(|sequence| assert!(retire(&mut ids, sequence, 5).is_ok_and(|id| id.is_some())));
+        assert_eq!(issue_wanted(&mut ids), 3);
+        assert_eq!((said(&mut ids, 1200), ids.retire_prior_to), (vec![6, 7, 8], 6));
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl Issuer {
         Self { ids, key }
     }
 
+    /// Makes other IDs, with the same tokens.
+    pub(crate) fn with(&self, ids: Arc<dyn ConnectionIdGenerator>) -> Self {
+        Self { ids, key: self.key.clone() }
+    }
+
     /// A new ID of ours.
     pub(crate) fn generate(&self, rng: &mut dyn Rng) -> ConnectionId {
         self.ids.generate(rng)
@@ -88,6 +93,16 @@ impl Connection {
             let token = self.issuer.token(&id);
             self.local_ids.issue(id, token);
             self.notes.push_back(Note::Issued(id));
+        }
+    }
+
+    /// IDs come from another issuer from now on; the peer retires those it has.
+    pub(crate) fn renew_ids(&mut self, issuer: &Arc<Issuer>) {
+        self.issuer = Arc::clone(issuer);
+        self.local_ids.outdate();
+        // Before, the peer's limit is unknown: they are issued when the handshake is complete.
+        if self.phase.is_established() {
+            self.issue_ids();
         }
     }
 

@@ -8,6 +8,7 @@ mod agenda;
 mod incoming;
 mod misrouted;
 mod relocate;
+mod renew;
 mod router;
 
 use std::collections::VecDeque;
