@@ -191,7 +191,8 @@ impl Nonces {
 /// The IDs of a server that has no configuration yet (Section 3.2): random, and marked so.
 ///
 /// Load balancers route their packets by address, so a connection ends when its client moves. Strays are not answered
-/// with stateless resets, since any server may have issued their IDs.
+/// with stateless resets, since any server may have issued their IDs. The draft would rather have one ID for a connection;
+/// as many are issued as always, since a server that moves needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnroutableIds {
     len: usize,
