@@ -243,3 +243,6 @@ impl Endpoint {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

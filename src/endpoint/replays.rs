@@ -39,8 +39,9 @@ impl Replays {
         }
     }
 
-    /// Whether a token with this salt may still prove something.
-    pub fn permits(&self, salt: &[u8; SALT_LEN]) -> bool {
+    /// Whether a token with this salt, which lives `lifetime` microseconds, may still prove something.
+    pub fn permits(&mut self, now: u64, lifetime: u64, salt: &[u8; SALT_LEN]) -> bool {
+        self.turn(now, lifetime);
         let name = name(salt);
         self.young.len() < MAX_USED && !self.young.contains(&name) && !self.old.contains(&name)
     }
@@ -67,10 +68,10 @@ mod tests {
     #[test]
     fn a_token_is_used_once() {
         let mut replays = Replays::default();
-        assert!(replays.permits(&salt(7)));
+        assert!(replays.permits(5, 100, &salt(7)));
         replays.on_used(5, 100, &salt(7));
-        assert!(!replays.permits(&salt(7)));
-        assert!(replays.permits(&salt(8)));
+        assert!(!replays.permits(6, 100, &salt(7)));
+        assert!(replays.permits(6, 100, &salt(8)));
     }
 
     #[test]
@@ -78,12 +79,11 @@ mod tests {
         let mut replays = Replays::default();
         replays.on_used(99, 100, &salt(1));
         replays.on_used(100, 100, &salt(2));
-        assert!(!replays.permits(&salt(1)), "it lives until 199");
+        assert!(!replays.permits(199, 100, &salt(1)), "it lives until 199");
         replays.on_used(200, 100, &salt(3));
-        assert!(replays.permits(&salt(1)), "it has expired");
-        assert!(!replays.permits(&salt(2)));
-        replays.on_used(1000, 100, &salt(4));
-        assert!(replays.permits(&salt(3)));
+        assert!(replays.permits(200, 100, &salt(1)), "it has expired");
+        assert!(!replays.permits(200, 100, &salt(2)));
+        assert!(replays.permits(1000, 100, &salt(3)));
     }
 
     #[test]
@@ -93,8 +93,7 @@ mod tests {
             replays.on_used(0, 100, &salt(number));
         }
         assert_eq!(replays.young.len(), 32_768);
-        assert!(!replays.permits(&salt(50_000)));
-        replays.turn(100, 100);
-        assert!(replays.permits(&salt(50_000)) && !replays.permits(&salt(1)));
+        assert!(!replays.permits(99, 100, &salt(50_000)));
+        assert!(replays.permits(100, 100, &salt(50_000)) && !replays.permits(100, 100, &salt(1)));
     }
 }

@@ -85,7 +85,7 @@ impl Tokens {
     }
 
     /// What `token` proves of the client at `remote` whose Initial goes to `dcid`.
-    pub fn judge(&self, now: Instant, remote: SocketAddr, dcid: &ConnectionId, token: &[u8]) -> Proof {
+    pub fn judge(&mut self, now: Instant, remote: SocketAddr, dcid: &ConnectionId, token: &[u8]) -> Proof {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         match self.key.open(token) {
             Some((_, Token::Retry { address, issued, original_dcid, scid })) => {
@@ -94,7 +94,9 @@ impl Tokens {
             }
             Some((salt, Token::Later { ip, issued })) => {
                 let fits = ip == remote.ip() && self.is_fresh(now, issued, self.lifetime);
-                if fits && self.used.permits(&salt) { Proof::Earlier { salt } } else { Proof::Nothing }
+                let shared = self.shared(now);
+                let permitted = fits && self.used.permits(shared, self.remembered(), &salt);
+                if permitted { Proof::Earlier { salt } } else { Proof::Nothing }
             }
             None => Proof::Nothing,
         }
@@ -106,10 +108,16 @@ impl Tokens {
         now.saturating_sub(issued) <= micros(lifetime) && issued.saturating_sub(now) <= micros(SKEW)
     }
 
+    /// How long a token can be valid, in microseconds.
+    fn remembered(&self) -> u64 {
+        micros(self.lifetime.saturating_add(SKEW))
+    }
+
     /// A client was taken at its proof: a token for later proves nothing more.
     pub fn on_believed(&mut self, now: Instant, proof: &Proof) {
         if let Proof::Earlier { salt } = proof {
-            self.used.on_used(self.shared(now), micros(self.lifetime.saturating_add(SKEW)), salt);
+            let shared = self.shared(now);
+            self.used.on_used(shared, self.remembered(), salt);
         }
     }
 }
@@ -141,9 +149,9 @@ mod tests {
 
     #[test]
     fn a_retry_token_proves_the_address_it_was_sent_to() {
-        let tokens = tokens(1, 0);
+        let mut tokens = tokens(1, 0);
         let token = tokens.retry(at(100), SALT, addr(CLIENT), id(1), id(2));
-        let judge = |now, from, dcid| tokens.judge(at(now), addr(from), &id(dcid), &token);
+        let mut judge = |now, from, dcid| tokens.judge(at(now), addr(from), &id(dcid), &token);
         assert_eq!(judge(115, CLIENT, 2), Proof::Retried { original_dcid: id(1) });
         assert_eq!(judge(115, "[::ffff:192.0.2.1]:5000", 2), Proof::Retried { original_dcid: id(1) });
         assert_eq!(judge(116, CLIENT, 2), Proof::Invalid);
@@ -158,17 +166,17 @@ mod tests {
         let mut tokens = tokens(1, 0);
         let token = tokens.later(at(100), SALT, addr(CLIENT).ip());
         let day = 24 * 3600;
-        let judge = |tokens: &Tokens, now, from| tokens.judge(at(now), addr(from), &id(3), &token);
-        assert_eq!(judge(&tokens, 100 + day, "192.0.2.1:9"), Proof::Earlier { salt: SALT });
-        assert_eq!(judge(&tokens, 101 + day, "192.0.2.1:9"), Proof::Nothing);
-        assert_eq!(judge(&tokens, 100, "192.0.2.2:9"), Proof::Nothing);
+        let judge = |tokens: &mut Tokens, now, from| tokens.judge(at(now), addr(from), &id(3), &token);
+        assert_eq!(judge(&mut tokens, 100 + day, "192.0.2.1:9"), Proof::Earlier { salt: SALT });
+        assert_eq!(judge(&mut tokens, 101 + day, "192.0.2.1:9"), Proof::Nothing);
+        assert_eq!(judge(&mut tokens, 100, "192.0.2.2:9"), Proof::Nothing);
         tokens.on_believed(at(200), &Proof::Earlier { salt: SALT });
-        assert_eq!(judge(&tokens, 201, "192.0.2.1:9"), Proof::Nothing);
+        assert_eq!(judge(&mut tokens, 201, "192.0.2.1:9"), Proof::Nothing);
     }
 
     #[test]
     fn servers_with_one_secret_and_one_time_believe_each_other() {
-        let (one, same, other) = (tokens(1, 1000), tokens(1, 3000), tokens(2, 1000));
+        let (one, mut same, mut other) = (tokens(1, 1000), tokens(1, 3000), tokens(2, 1000));
         let token = one.retry(at(2500), SALT, addr(CLIENT), id(1), id(2));
         assert!(same.judge(at(505), addr(CLIENT), &id(2), &token).is_valid());
         assert_eq!(same.judge(at(600), addr(CLIENT), &id(2), &token), Proof::Invalid);
