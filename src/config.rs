@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::crypto::TokenKey;
 use crate::error::ConfigError;
 use crate::frame::MigrationTarget;
 use crate::id::MAX_CID_LEN;
@@ -431,7 +432,7 @@ pub struct EndpointConfig {
     pub(crate) cid_len: usize,
     pub(crate) reset_secret: Option<[u8; 32]>,
     pub(crate) max_connections: usize,
-    pub(crate) token_secret: Option<[u8; 32]>,
+    pub(crate) token_key: Option<TokenKey>,
     pub(crate) token_epoch: Duration,
     pub(crate) token_lifetime: Duration,
     pub(crate) new_tokens: bool,
@@ -448,7 +449,7 @@ impl EndpointConfig {
             cid_len: 8,
             reset_secret: None,
             max_connections: 100_000,
-            token_secret: None,
+            token_key: None,
             token_epoch: Duration::ZERO,
             token_lifetime: Duration::from_secs(24 * 3600),
             new_tokens: true,
@@ -492,7 +493,7 @@ impl EndpointConfig {
     /// The secret that address validation tokens are sealed with; drawn at random if none is given. Servers with the same
     /// believe each other's tokens, if they tell the time alike ([`token_epoch`](Self::token_epoch)).
     pub fn token_secret(mut self, secret: [u8; 32]) -> Self {
-        self.token_secret = Some(secret);
+        self.token_key = Some(TokenKey::new(secret));
         self
     }
 

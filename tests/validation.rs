@@ -439,11 +439,13 @@ proptest! {
 /// A server that asks for each client, and the clients that it asked for.
 struct Asking {
     endpoint: Endpoint,
+    /// What it has sent since it was last asked.
+    sent: Vec<Vec<u8>>,
 }
 
 impl Asking {
     fn new(config: EndpointConfig) -> Self {
-        Self { endpoint: Endpoint::new(config.ask_for_each(), Box::new(SeededRng::new(1))) }
+        Self { endpoint: Endpoint::new(config.ask_for_each(), Box::new(SeededRng::new(1))), sent: Vec::new() }
     }
 
     fn hear(&mut self, from: &str, datagram: &[u8]) {
@@ -452,10 +454,12 @@ impl Asking {
 
     fn asked(&mut self, now: Instant) -> Vec<IncomingHandle> {
         let (mut out, mut asked) = (vec![0; 1200], Vec::new());
+        self.sent.clear();
         loop {
             match self.endpoint.poll(now, &mut out) {
                 Output::Event(Event::Incoming(handle)) => asked.push(handle),
-                Output::Transmit(_) | Output::Event(_) => {}
+                Output::Transmit(transmit) => self.sent.push(out[..transmit.len].to_vec()),
+                Output::Event(_) => {}
                 Output::TooSmall => panic!("the buffer holds a datagram"),
                 Output::Idle { .. } => return asked,
             }
@@ -590,6 +594,41 @@ fn copies_of_an_initial_are_of_one_client_whatever_becomes_of_it() {
 }
 
 #[test]
+fn the_ids_before_and_after_a_retry_are_never_confused() {
+    let mut client = Endpoint::new(EndpointConfig::client(), Box::new(SeededRng::new(2)));
+    let config = Arc::new(ClientConfig::new(tls::client()));
+    client.connect(Instant::ZERO, path(SERVER), config, tls::NAME).expect("a sound configuration");
+    let first = drain(&mut client, Instant::ZERO).swap_remove(0);
+    let mut server = Asking::new(settings());
+    server.hear(CLIENT, &first);
+    let before = server.only();
+    let name = server.endpoint.incoming(before).expect("it waits").original_dcid();
+    server.endpoint.retry(Instant::ZERO, before).expect("it has proved nothing");
+    assert!(server.asked(Instant::ZERO).is_empty());
+    give(&mut client, Instant::ZERO, SERVER, server.sent.swap_remove(0));
+    let second = drain(&mut client, Instant::ZERO).swap_remove(0);
+    // The client with its proof, and a late copy of its first Initial, wait at the same time.
+    server.hear(CLIENT, &second);
+    let proved = server.only();
+    server.hear(CLIENT, &first);
+    let copy = server.only();
+    let view = |server: &Asking, handle| {
+        server.endpoint.incoming(handle).map(|waiting| (waiting.original_dcid(), waiting.validated()))
+    };
+    assert_eq!(view(&server, proved), Some((name, Some(AddressProof::Retry))));
+    assert_eq!(view(&server, copy), Some((name, None)));
+    // Whatever becomes of the one, the other waits on; and who comes again waits anew.
+    server.endpoint.refuse(Instant::ZERO, proved).expect("it waits");
+    assert_eq!((view(&server, proved), view(&server, copy)), (None, Some((name, None))));
+    server.hear(CLIENT, &second);
+    let again = server.only();
+    assert_eq!(view(&server, again), Some((name, Some(AddressProof::Retry))));
+    server.endpoint.ignore(copy).expect("it waits");
+    server.endpoint.accept(Instant::ZERO, again, Asking::config()).expect("it is authentic");
+    assert_eq!(server.endpoint.connections().count(), 1);
+}
+
+#[test]
 fn a_forged_initial_is_not_accepted_and_the_one_that_follows_is() {
     let mut server = Asking::new(settings());
     let initial = first_datagram(2, b"");
@@ -618,6 +657,19 @@ fn no_more_wait_than_the_limit_and_none_for_ever() {
     let handle = server.asked(late);
     assert_eq!(handle.len(), 1, "there is room again");
     assert!(server.endpoint.incoming(handle[0]).is_some());
+}
+
+#[test]
+fn clients_that_wait_without_a_proof_are_half_open_too() {
+    let mut server = Asking::new(settings().half_open_limit(2));
+    for seed in 0..3 {
+        server.hear(&format!("192.0.2.{}:5000", 1 + seed), &first_datagram(seed, b""));
+    }
+    let asked = server.asked(Instant::ZERO);
+    assert_eq!((asked.len(), server.endpoint.stats().dropped(DropReason::Unproved)), (2, 1));
+    assert_eq!(server.endpoint.ignore(asked[0]), Ok(()));
+    server.hear("192.0.2.3:5000", &first_datagram(2, b""));
+    assert_eq!(server.asked(Instant::ZERO).len(), 1);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The endpoint: two ways in (datagrams and time), one way out ([`Endpoint::poll`]).
 //!
 //! Owns its connections, routes datagrams to them, and asks each that is awake what it has to say. What to do with a
-//! stranger's datagram is decided in [`incoming`], who becomes a connection in [`admission`], who is next in [`agenda`], who is meant in [`router`]; moving many
-//! connections at once is [`relocate`].
+//! stranger's datagram is decided in [`incoming`], who becomes a connection in [`admission`], who is next in [`agenda`],
+//! who is meant in [`router`]; moving many connections at once is [`relocate`].
 
 mod admission;
 mod agenda;
@@ -111,7 +111,7 @@ impl Endpoint {
     pub fn new(config: EndpointConfig, mut rng: Box<dyn Rng>) -> Self {
         let secret = config.reset_secret.unwrap_or_else(|| rng.bytes());
         let key = [rng.bytes(), rng.bytes()].map(u64::from_be_bytes);
-        let tokens = Tokens::new(config.token_secret.unwrap_or_else(|| rng.bytes()), &config);
+        let tokens = Tokens::new(&config, &mut *rng);
         Self {
             config,
             slots: Slab::new(),

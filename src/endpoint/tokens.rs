@@ -9,6 +9,7 @@ use super::replays::Replays;
 use crate::config::EndpointConfig;
 use crate::crypto::{SALT_LEN, Token, TokenKey};
 use crate::id::ConnectionId;
+use crate::rng::Rng;
 use crate::time::{Instant, micros};
 
 /// How long the token of a Retry is valid: a client answers a Retry at once.
@@ -53,10 +54,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Begins with this secret.
-    pub fn new(secret: [u8; 32], config: &EndpointConfig) -> Self {
+    /// Begins with the secret of the configuration, or with one of its own.
+    pub fn new(config: &EndpointConfig, rng: &mut dyn Rng) -> Self {
         Self {
-            key: TokenKey::new(secret),
+            key: config.token_key.clone().unwrap_or_else(|| TokenKey::new(rng.bytes())),
             epoch: micros(config.token_epoch),
             lifetime: config.token_lifetime,
             used: Replays::default(),
@@ -125,6 +126,7 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::SeededRng;
 
     const SALT: [u8; SALT_LEN] = [7; SALT_LEN];
 
@@ -138,7 +140,7 @@ mod tests {
 
     fn tokens(secret: u8, epoch: u64) -> Tokens {
         let config = EndpointConfig::client().token_epoch(Duration::from_secs(epoch));
-        Tokens::new([secret; 32], &config)
+        Tokens::new(&config.token_secret([secret; 32]), &mut SeededRng::new(1))
     }
 
     fn at(seconds: u64) -> Instant {
