@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cid::{ConnectionIdGenerator, RandomIds, check_len};
+use crate::crypto::TokenKey;
 use crate::error::ConfigError;
 use crate::frame::MigrationTarget;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
@@ -17,6 +18,9 @@ use crate::varint::VarInt;
 
 /// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
 pub const MIN_DATAGRAM: u16 = 1200;
+
+/// Longest token of a server's that a client takes, in bytes: it takes room from the ClientHello in every Initial.
+pub(crate) const MAX_TOKEN: usize = 768;
 
 /// What both sides of a connection set for its transport. Made by [`TransportConfig::builder`].
 #[derive(Debug, Clone)]
@@ -346,12 +350,13 @@ pub struct ClientConfig {
     pub(crate) transport: Arc<TransportConfig>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) migration: Option<MigrationConfig>,
+    pub(crate) token: Box<[u8]>,
 }
 
 impl ClientConfig {
     /// A client with this TLS configuration, the transport's defaults and no server migration.
     pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { transport: Arc::default(), tls, migration: None }
+        Self { transport: Arc::default(), tls, migration: None, token: Box::default() }
     }
 
     /// Sets the transport.
@@ -368,6 +373,22 @@ impl ClientConfig {
     pub fn migration(mut self, migration: MigrationConfig) -> Result<Self, ConfigError> {
         migration.check()?;
         self.migration = Some(migration);
+        Ok(self)
+    }
+
+    /// Shows the server a token that it gave earlier, by [`ConnectionEvent::NewToken`](crate::ConnectionEvent::NewToken).
+    ///
+    /// For one connection: a second one with the same token can be told to be of the same client, and a server believes
+    /// a token once (RFC 9000, Section 8.1.3).
+    ///
+    /// # Errors
+    ///
+    /// No bytes, or more than 768: they would leave no room in a datagram.
+    pub fn token(mut self, token: &[u8]) -> Result<Self, ConfigError> {
+        if token.is_empty() || token.len() > MAX_TOKEN {
+            return Err(ConfigError { setting: "token", reason: "use 1 to 768 bytes" });
+        }
+        self.token = token.into();
         Ok(self)
     }
 }
@@ -413,6 +434,13 @@ pub struct EndpointConfig {
     pub(crate) max_connections: usize,
     /// Makes IDs of `cid_len` bytes.
     pub(crate) ids: Arc<dyn ConnectionIdGenerator>,
+    pub(crate) token_key: Option<TokenKey>,
+    pub(crate) token_epoch: Duration,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) new_tokens: bool,
+    pub(crate) half_open_limit: usize,
+    pub(crate) asks_for_each: bool,
+    pub(crate) waiting_limit: usize,
 }
 
 impl EndpointConfig {
@@ -425,6 +453,13 @@ impl EndpointConfig {
             reset_secret: None,
             max_connections: 100_000,
             ids: Arc::new(ids),
+            token_key: None,
+            token_epoch: Duration::ZERO,
+            token_lifetime: Duration::from_secs(24 * 3600),
+            new_tokens: true,
+            half_open_limit: 1000,
+            asks_for_each: false,
+            waiting_limit: 1024,
         }
     }
 
@@ -468,6 +503,53 @@ impl EndpointConfig {
         self.ids = ids;
         Ok(self)
     }
+
+    /// The secret that address validation tokens are sealed with; drawn at random if none is given. Servers with the same
+    /// believe each other's tokens, if they tell the time alike ([`token_epoch`](Self::token_epoch)).
+    pub fn token_secret(mut self, secret: [u8; 32]) -> Self {
+        self.token_key = Some(TokenKey::new(secret));
+        self
+    }
+
+    /// What the time that servers with one token secret share is at this endpoint's [`Instant::ZERO`]: since the Unix
+    /// epoch, for example. Default zero. Their clocks may be 15 s apart; a token from further in the future is void.
+    ///
+    /// [`Instant::ZERO`]: crate::Instant::ZERO
+    pub fn token_epoch(mut self, since: Duration) -> Self {
+        self.token_epoch = since;
+        self
+    }
+
+    /// How long a token that a client got for a later connection is valid. Default 24 h.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether a server gives each client a token for a later connection (RFC 9000, Section 8.1.3). Default true.
+    pub fn new_tokens(mut self, on: bool) -> Self {
+        self.new_tokens = on;
+        self
+    }
+
+    /// How many clients may be in the handshake at a time whose address is not proved; beyond that a client has to
+    /// prove it first, by a Retry (RFC 9000, Section 8.1.2). Zero: every client has to. Default 1000.
+    pub fn half_open_limit(mut self, clients: usize) -> Self {
+        self.half_open_limit = clients;
+        self
+    }
+
+    /// Asks the application for each client, by [`Event::Incoming`](crate::Event::Incoming), instead of accepting it.
+    pub fn ask_for_each(mut self) -> Self {
+        self.asks_for_each = true;
+        self
+    }
+
+    /// How many clients may wait for the application's answer; further ones are dropped. Default 1024.
+    pub fn waiting_limit(mut self, clients: usize) -> Self {
+        self.waiting_limit = clients;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -499,6 +581,21 @@ mod tests {
         let config = MigrationConfig::new(StrategySet::EMPTY.with(Strategy::Symmetric)).pool(vec![target]);
         assert_eq!(config.check().map_err(|e| e.setting), Err("pool"));
         assert!(MigrationConfig::new(StrategySet::EMPTY).check().is_err());
+    }
+
+    #[test]
+    fn a_token_leaves_room_in_a_datagram() {
+        let roots = rustls::RootCertStore::empty();
+        let tls =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .expect("TLS 1.3 is there")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        let config = ClientConfig::new(Arc::new(tls));
+        assert!(config.clone().token(&[7; 768]).is_ok());
+        assert!(config.clone().token(&[7; 769]).is_err());
+        assert!(config.token(&[]).is_err());
     }
 
     #[test]

@@ -206,6 +206,39 @@ pub enum ConnectError {
     Tls(String),
 }
 
+/// Why a client that waits was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// It was answered, has waited for too long, or had to make room.
+    #[error("the client does not wait any more")]
+    Unknown,
+    /// There are as many connections as there may be, or the endpoint is about to move.
+    #[error("no connections are admitted now; accept it later, or refuse it")]
+    NotAdmitted,
+    /// What it sent is not an Initial packet of a client's.
+    #[error("no packet of the client is authentic")]
+    Undecryptable,
+}
+
+/// Why a client that waits was not asked to prove its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RetryError {
+    /// It was answered, has waited for too long, or had to make room.
+    #[error("the client does not wait any more")]
+    Unknown,
+    /// It has proved it.
+    #[error("the client's address is proved already; accept or refuse it")]
+    Validated,
+    /// Too many answers wait to be sent.
+    #[error("too many answers wait to be sent; poll the endpoint first")]
+    Busy,
+}
+
+/// A handle that names no client that waits: it was answered, has waited for too long, or had to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client does not wait any more")]
+pub struct UnknownIncoming;
+
 /// Why bytes were not taken for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {

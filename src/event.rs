@@ -1,7 +1,7 @@
 //! Events: what an endpoint and its connections tell the embedder. Gathered here, each defined by the part that speaks.
 
 use crate::error::CloseReason;
-use crate::id::{ConnectionHandle, ConnectionId};
+use crate::id::{ConnectionHandle, ConnectionId, IncomingHandle};
 use crate::migration::{MigrationEvent, RelocationEvent};
 use crate::negotiation::Agreement;
 use crate::net::Transmit;
@@ -77,6 +77,10 @@ pub enum Event {
     /// nor a stateless reset comes of it (RFC 9000, Section 21.11). Anybody can send such packets; if too many come,
     /// some are only counted, as [`DropReason::Misrouted`](crate::DropReason::Misrouted).
     Misrouted(ConnectionId),
+    /// A client wants to connect to a server that [asks for each](crate::EndpointConfig::ask_for_each): look at it with
+    /// [`Endpoint::incoming`](crate::Endpoint::incoming), and accept, refuse, retry or ignore it. It is forgotten after
+    /// the handshake timeout of the server's transport.
+    Incoming(IncomingHandle),
 }
 
 /// What happened on a connection.
@@ -99,6 +103,9 @@ pub enum ConnectionEvent {
     },
     /// The server's move has come further.
     Migration(MigrationEvent),
+    /// A client's server gave a token of 1 to 768 bytes, to be shown by
+    /// [`ClientConfig::token`](crate::ClientConfig::token) when connecting again. At most eight are told of.
+    NewToken(Vec<u8>),
     /// The connection is over; its handle means nothing from now on.
     Closed(CloseReason),
 }

@@ -103,6 +103,10 @@ pub struct ConnectionHandle {
     pub(crate) generation: u32,
 }
 
+/// A client that waits for the application's answer. A handle that outlived it names nothing, never another client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncomingHandle(pub(crate) u64);
+
 /// A path within one connection; never reused there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u32);

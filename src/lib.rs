@@ -39,11 +39,11 @@ pub use config::{
     TransportConfig, TransportConfigBuilder,
 };
 pub use connection::{Connection, Migrations, PathStats};
-pub use endpoint::Endpoint;
+pub use endpoint::{AddressProof, Endpoint, Incoming};
 pub use error::*;
 pub use event::{ConnectionEvent, Event, Output, TimerKind, Wake};
 pub use frame::{FrameKind, MigrationTarget};
-pub use id::{ConnectionHandle, ConnectionId, Dir, ResetToken, Side, StreamId};
+pub use id::{ConnectionHandle, ConnectionId, Dir, IncomingHandle, ResetToken, Side, StreamId};
 pub use migration::{
     AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, MigrationEvent, MoveOrder, RelocationEvent,
     RelocationPlan, SeekPolicy,

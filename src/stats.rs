@@ -36,10 +36,14 @@ pub enum DropReason {
     Closing,
     /// Its connection ID is another server's.
     Misrouted,
+    /// A client has to prove its address first: it was sent a Retry, unless too many answers waited.
+    Unproved,
+    /// A Retry's token that is not of this client, not for this Initial, or not valid any more.
+    InvalidToken,
 }
 
 impl DropReason {
-    const COUNT: usize = Self::Misrouted as usize + 1;
+    const COUNT: usize = Self::InvalidToken as usize + 1;
 }
 
 /// What one connection, or one endpoint, has counted so far.

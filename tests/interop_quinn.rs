@@ -21,3 +21,5 @@ mod load;
 mod pair;
 #[path = "interop_quinn/streams.rs"]
 mod streams;
+#[path = "interop_quinn/tokens.rs"]
+mod tokens;

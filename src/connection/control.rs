@@ -1,6 +1,6 @@
-//! Small things waiting to be said once: PING and HANDSHAKE_DONE.
+//! Small things waiting to be said once: PING, HANDSHAKE_DONE and NEW_TOKEN.
 
-use crate::frame::{HandshakeDone, Ping, Record};
+use crate::frame::{HandshakeDone, NewToken, Ping, Record};
 use crate::packet::PacketWriter;
 
 /// What is to be said in 1-RTT packets and belongs to no other part.
@@ -10,6 +10,15 @@ pub struct Control {
     handshake_done: bool,
     /// A PING was asked for.
     ping: bool,
+    /// A NEW_TOKEN that was not acknowledged yet.
+    token: Option<Box<Given>>,
+}
+
+/// A token for the client.
+#[derive(Debug)]
+struct Given {
+    token: Vec<u8>,
+    due: bool,
 }
 
 impl Control {
@@ -23,6 +32,11 @@ impl Control {
         self.ping = true;
     }
 
+    /// Says NEW_TOKEN with this token until it is acknowledged.
+    pub fn give(&mut self, token: Vec<u8>) {
+        self.token = Some(Box::new(Given { token, due: true }));
+    }
+
     /// Writes what is due.
     pub fn write(&mut self, packet: &mut PacketWriter<'_>) {
         if self.handshake_done && packet.write(&HandshakeDone).is_ok() {
@@ -31,12 +45,28 @@ impl Control {
         if self.ping && packet.write(&Ping).is_ok() {
             self.ping = false;
         }
+        if let Some(given) = &mut self.token
+            && given.due
+            && packet.write(&NewToken { token: &given.token }).is_ok()
+        {
+            given.due = false;
+        }
+    }
+
+    /// A record of ours was acknowledged.
+    pub fn acked(&mut self, record: &Record) {
+        if matches!(record, Record::NewToken) {
+            self.token = None;
+        }
     }
 
     /// A record of ours was lost.
     pub fn lost(&mut self, record: &Record) {
         if matches!(record, Record::HandshakeDone) {
             self.handshake_done = true;
+        }
+        if let (Record::NewToken, Some(given)) = (record, &mut self.token) {
+            given.due = true;
         }
     }
 }

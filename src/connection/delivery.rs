@@ -75,6 +75,7 @@ impl Connection {
             }
             Record::NewConnectionId { .. } => self.local_ids.acked(record),
             Record::RetireConnectionId { .. } => self.remote_ids.acked(record),
+            Record::NewToken => self.control.acked(record),
             Record::HandshakeDone
             | Record::PathResponse
             | Record::ServerMigration { .. }
@@ -103,7 +104,7 @@ impl Connection {
             }
             Record::NewConnectionId { .. } => self.local_ids.lost(record),
             Record::RetireConnectionId { .. } => self.remote_ids.lost(record),
-            Record::HandshakeDone => self.control.lost(record),
+            Record::HandshakeDone | Record::NewToken => self.control.lost(record),
             Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => self.on_migration_lost(now, record),

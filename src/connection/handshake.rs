@@ -133,7 +133,7 @@ impl Connection {
     fn answer(&mut self, offered: &[u8]) -> Result<Vec<u8>, TransportError> {
         let client = ClientParams::decode(offered)?;
         client.validate_ids(self.remote_ids.current())?;
-        let Role::Server { config, first_dcid } = &self.role else {
+        let Role::Server { config, first_dcid, before_retry } = &self.role else {
             return Err(TransportError::internal("a client answers nobody"));
         };
         let config = Arc::clone(config);
@@ -143,10 +143,10 @@ impl Connection {
         let scid = self.original_id;
         let server = ServerParams {
             common: common(&config.transport, scid, config.transport.active_connection_ids),
-            original_destination_connection_id: Some(*first_dcid),
+            original_destination_connection_id: before_retry.or(Some(*first_dcid)),
             stateless_reset_token: Some(self.issuer.token(&scid)),
             preferred_address: None,
-            retry_source_connection_id: None,
+            retry_source_connection_id: before_retry.map(|_| *first_dcid),
             suite_answer: agreement.map(|a| a.strategies().into()),
         };
         self.apply(&client.common);
@@ -227,6 +227,7 @@ impl Connection {
         self.recovery.release();
         if let Role::Server { first_dcid, .. } = &self.role {
             self.notes.push_back(Note::Retired(*first_dcid));
+            self.notes.push_back(Note::Confirmed(now));
             self.tls = None;
         }
     }

@@ -37,7 +37,7 @@ use crate::error::{CloseReason, ConnectError, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
-use crate::net::{FourTuple, Local, Transmit};
+use crate::net::{FourTuple, Local};
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
@@ -78,12 +78,29 @@ enum Role {
         met_server: bool,
         /// What the server's Retry demands, if it sent one.
         retried: Option<Retried>,
+        /// How many NEW_TOKENs the application was told of.
+        tokens: u8,
     },
     Server {
         config: Arc<ServerConfig>,
-        /// The ID the client's first Initial went to.
+        /// The ID the client's first Initial went to; after a Retry the ID that the Retry gave.
         first_dcid: ConnectionId,
+        /// After a Retry: the ID the client's very first Initial went to.
+        before_retry: Option<ConnectionId>,
     },
+}
+
+/// What a client's first packet says, and what its token proves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// The ID it went to.
+    pub(crate) dcid: ConnectionId,
+    /// What the client calls itself.
+    pub(crate) scid: ConnectionId,
+    /// After a Retry: the ID the client's very first Initial went to.
+    pub(crate) before_retry: Option<ConnectionId>,
+    /// Whether the client was shown to be where it says.
+    pub(crate) proved: bool,
 }
 
 /// What the peer's transport parameters said, beyond what a part keeps for itself.
@@ -104,6 +121,10 @@ pub(crate) enum Note {
     Token(ResetToken),
     /// No longer.
     TokenGone(ResetToken),
+    /// A server's client has proved its address in the handshake.
+    Proved,
+    /// A server's handshake was confirmed at this time.
+    Confirmed(Instant),
 }
 
 /// Buffers that are reused from packet to packet: an endpoint lends the same to each of its connections, so that they
@@ -214,7 +235,7 @@ impl Connection {
             .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
-        let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None };
+        let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None, tokens: 0 };
         let birth = Birth { now, tuple, dcid, scid, rng, issuer };
         // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
         let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
@@ -224,26 +245,22 @@ impl Connection {
     }
 
     /// Begins a connection as its server, upon a client's first Initial.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a client's first packet says, and what the endpoint adds"
-    )]
     pub(crate) fn server(
         now: Instant,
         tuple: FourTuple,
         config: Arc<ServerConfig>,
-        first_dcid: ConnectionId,
-        client_id: ConnectionId,
+        caller: Caller,
         rng: Box<dyn Rng>,
         scid: ConnectionId,
         issuer: Arc<Issuer>,
     ) -> Self {
+        let Caller { dcid: first_dcid, scid: client_id, before_retry, proved } = caller;
         let tls = Handshake::server(&config.tls, VERSION);
         let keys = KeyRing::initial(VERSION, &first_dcid, Side::Server);
         let transport = Arc::clone(&config.transport);
-        let role = Role::Server { config, first_dcid };
+        let role = Role::Server { config, first_dcid, before_retry };
         let birth = Birth { now, tuple, dcid: client_id, scid, rng, issuer };
-        let state = PathState::Unproven { budget: Budget::new() };
+        let state = if proved { PathState::Validated } else { PathState::Unproven { budget: Budget::new() } };
         let mut connection = Self::new(birth, transport, role, tls, keys, state);
         connection.notes.push_back(Note::Issued(scid));
         connection.notes.push_back(Note::Issued(first_dcid));
@@ -414,20 +431,6 @@ impl Connection {
         self.phase.is_open()
     }
 
-    /// Answers a client's first packet with CONNECTION_REFUSED; the connection is of no more use then.
-    pub(crate) fn refuse(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        let refused = TransportError {
-            code: crate::error::Code::CONNECTION_REFUSED,
-            frame: 0,
-            reason: "no connections are admitted now",
-        };
-        self.fail(now, refused);
-        match self.poll_transmit(now, out) {
-            Polled::Transmit(transmit) | Polled::Last(transmit) | Polled::Burst(transmit) => Some(transmit),
-            Polled::TooSmall | Polled::Nothing => None,
-        }
-    }
-
     /// Whether it has said CONNECTION_CLOSE, or is about to.
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
@@ -445,6 +448,11 @@ impl Connection {
         };
         let ids = self.local_ids.ids().map(Note::Retired);
         first.into_iter().chain(ids).chain(self.remote_ids.tokens().map(Note::TokenGone))
+    }
+
+    /// Gives the client a token for a later connection.
+    pub(crate) fn give_token(&mut self, token: Vec<u8>) {
+        self.control.give(token);
     }
 
     /// Takes buffers on loan, until [`Connection::give_back`].

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::phase::Phase;
-use super::{Connection, Role};
+use super::{Connection, Note, Role};
 use crate::config::MIN_DATAGRAM;
 use crate::crypto::OpenError;
 use crate::error::TransportError;
@@ -250,6 +250,13 @@ impl Connection {
         Ok(())
     }
 
+    fn prove_client(&mut self) {
+        if !self.paths.home().is_validated() {
+            self.paths.home_mut().validate();
+            self.notes.push_back(Note::Proved);
+        }
+    }
+
     /// What the header alone can be wrong about.
     fn check_header(&mut self, came: &Came<'_>, header: &PacketHeader) -> Result<(), DropReason> {
         match (header, &self.role) {
@@ -356,7 +363,7 @@ impl Connection {
                 if matches!(self.role, Role::Server { .. }) {
                     // A Handshake packet proves the client's address (RFC 9000, Section 8.1) and ends the Initial
                     // space (RFC 9001, Section 4.9.1).
-                    self.paths.home_mut().validate();
+                    self.prove_client();
                     self.discard_space(now, SpaceId::Initial);
                 }
             }

@@ -4,15 +4,13 @@
 //! Obeyed once, and only before anything else was heard from the server.
 
 use super::{Connection, Role, VERSION};
+use crate::config::MAX_TOKEN;
 use crate::crypto::KeyRing;
 use crate::id::{ConnectionId, Side, SpaceId};
 use crate::net::FourTuple;
 use crate::packet::retry::Retry;
 use crate::stats::DropReason;
 use crate::time::Instant;
-
-/// Longest token that is obeyed, in bytes: it takes room from the ClientHello in every Initial of 1200 bytes.
-const MAX_TOKEN: usize = 768;
 
 /// What a Retry leaves with its client.
 #[derive(Debug, PartialEq, Eq)]

@@ -265,11 +265,12 @@ impl Connection {
         self.local_ids.ids().next().unwrap_or(ConnectionId::EMPTY)
     }
 
-    /// The token in our Initials: the one that a Retry gave us.
+    /// The token in our Initials: the one that a Retry gave us, or one of an earlier connection.
     fn token(&self) -> &[u8] {
         match &self.role {
             Role::Client { retried: Some(retried), .. } => &retried.token,
-            Role::Client { retried: None, .. } | Role::Server { .. } => &[],
+            Role::Client { retried: None, config, .. } => &config.token,
+            Role::Server { .. } => &[],
         }
     }
 

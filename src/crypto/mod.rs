@@ -6,16 +6,18 @@
 mod hello;
 mod key_log;
 mod keys;
+mod reset_key;
 mod rustls;
 mod schedule;
 mod stream;
 mod token;
 
 pub use keys::{KeyRing, OpenError};
+pub use reset_key::ResetKey;
 pub use rustls::{Handshake, HandshakeSummary};
 pub use schedule::{Secret, Suite};
 pub use stream::CryptoStream;
-pub use token::ResetKey;
+pub use token::{SALT_LEN, Token, TokenKey};
 
 /// An encryption level of TLS, as far as CRYPTO data is sent at it (RFC 9001, Section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,15 +1,20 @@
 //! The endpoint: two ways in (datagrams and time), one way out ([`Endpoint::poll`]).
 //!
 //! Owns its connections, routes datagrams to them, and asks each that is awake what it has to say. What to do with a
-//! stranger's datagram is decided in [`incoming`], who is next in [`agenda`], who is meant in [`router`]; moving many
-//! connections at once is [`relocate`].
+//! stranger's datagram is decided in [`incoming`], who becomes a connection in [`admission`], who is next in [`agenda`],
+//! who is meant in [`router`]; moving many connections at once is [`relocate`].
 
+mod admission;
 mod agenda;
 mod incoming;
 mod misrouted;
+mod refusal;
 mod relocate;
 mod renew;
+mod replays;
 mod router;
+mod tokens;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +24,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::cid::Owner;
-use crate::config::{ClientConfig, EndpointConfig, MIN_DATAGRAM};
+use crate::config::{ClientConfig, EndpointConfig};
 use crate::connection::{Connection, Issuer, Note, Polled, Scratch, VERSION};
 use crate::crypto::ResetKey;
 use crate::error::ConnectError;
@@ -36,6 +41,9 @@ use incoming::First;
 use misrouted::Misrouted;
 use relocate::Relocating;
 use router::Router;
+use tokens::Tokens;
+use waiting::Waiting;
+pub use waiting::{AddressProof, Incoming};
 
 /// Answers without a connection that wait to be sent, at most; further ones are not given.
 const MAX_ANSWERS: usize = 32;
@@ -46,6 +54,8 @@ const ANSWERS_A_SECOND: u32 = 200;
 #[derive(Debug)]
 struct Slot {
     generation: u32,
+    /// A server's connection whose client has not proved its address.
+    half_open: bool,
     connection: Box<Connection>,
 }
 
@@ -86,6 +96,10 @@ pub struct Endpoint {
     answered: (Instant, u32),
     generation: u32,
     issuer: Arc<Issuer>,
+    tokens: Tokens,
+    waiting: Waiting,
+    /// Connections whose slots say so.
+    half_open: usize,
     rng: Box<dyn Rng>,
     stats: Stats,
 }
@@ -102,6 +116,7 @@ impl Endpoint {
         let secret = config.reset_secret.unwrap_or_else(|| rng.bytes());
         let key = [rng.bytes(), rng.bytes()].map(u64::from_be_bytes);
         let issuer = Arc::new(Issuer::new(Arc::clone(&config.ids), ResetKey::new(secret)));
+        let tokens = Tokens::new(&config, &mut *rng);
         Self {
             config,
             slots: Slab::new(),
@@ -114,6 +129,9 @@ impl Endpoint {
             answered: (Instant::ZERO, 0),
             generation: 0,
             issuer,
+            tokens,
+            waiting: Waiting::default(),
+            half_open: 0,
             rng,
             stats: Stats::default(),
         }
@@ -138,7 +156,7 @@ impl Endpoint {
         let scid = self.fresh_id();
         let (rng, issuer) = (self.rng.fork(), Arc::clone(&self.issuer));
         let connection = Connection::client(now, path, config, server_name, rng, scid, issuer)?;
-        Ok(self.admit(connection))
+        Ok(self.admit(connection, false))
     }
 
     /// Takes in one datagram, or a train of datagrams of one size; they are decrypted where they lie.
@@ -171,7 +189,7 @@ impl Endpoint {
     /// A datagram that belongs to no connection.
     fn handle_stranger(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
         match incoming::judge(datagram, self.config.cid_len) {
-            First::Connect { dcid, scid } => self.accept(now, path, ecn, dcid, scid, datagram),
+            First::Connect { dcid, scid } => self.on_first(now, path, ecn, (dcid, scid), datagram),
             First::OtherVersion => {
                 self.stats.drop(DropReason::Version);
                 self.answer_version(now, path, datagram);
@@ -189,51 +207,11 @@ impl Endpoint {
         }
     }
 
-    fn accept(
-        &mut self,
-        now: Instant,
-        path: FourTuple,
-        ecn: Ecn,
-        dcid: ConnectionId,
-        scid: ConnectionId,
-        datagram: &mut [u8],
-    ) {
-        let Some(config) = self.config.server.clone() else {
-            return self.stats.drop(DropReason::NotAdmitted);
-        };
-        let admitted = self.relocating.admits() && self.slots.len() < self.config.max_connections;
-        let told = !admitted && self.relocating.refuses() && self.may_answer(now);
-        if !admitted && !told {
-            return self.stats.drop(DropReason::NotAdmitted);
-        }
-        let own = self.fresh_id();
-        let (rng, issuer) = (self.rng.fork(), Arc::clone(&self.issuer));
-        let mut connection = Connection::server(now, path, config, dcid, scid, rng, own, issuer);
-        connection.handle_datagram(now, &path, ecn, datagram);
-        // Only a packet that decrypts makes a connection; anything else costs us this much and nothing more.
-        if connection.stats().packets_received == 0 && !connection.is_closing() {
-            return self.stats.drop(DropReason::Undecryptable);
-        }
-        if admitted {
-            self.admit(connection);
-        } else {
-            self.stats.drop(DropReason::NotAdmitted);
-            self.refuse(now, connection);
-        }
-    }
-
-    /// Tells a client that it is not admitted, and keeps nothing of it.
-    fn refuse(&mut self, now: Instant, mut connection: Connection) {
-        let mut bytes = vec![0; usize::from(MIN_DATAGRAM)];
-        if let Some(transmit) = connection.refuse(now, &mut bytes) {
-            bytes.truncate(transmit.len);
-            self.answers.push_back(Answer { path: transmit.path, bytes });
-        }
-    }
-
-    fn admit(&mut self, connection: Connection) -> ConnectionHandle {
+    fn admit(&mut self, connection: Connection, half_open: bool) -> ConnectionHandle {
         self.generation = self.generation.wrapping_add(1);
-        let slot = self.slots.insert(Slot { generation: self.generation, connection: Box::new(connection) });
+        self.half_open += usize::from(half_open);
+        let connection = Box::new(connection);
+        let slot = self.slots.insert(Slot { generation: self.generation, half_open, connection });
         let slot = u32::try_from(slot).expect("connections are fewer than 2^32");
         let handle = ConnectionHandle { slot, generation: self.generation };
         self.spend_notes(handle);
@@ -292,6 +270,7 @@ impl Endpoint {
                 self.agenda.wake(handle);
             }
         }
+        self.waiting.expire(now);
         self.expire_relocation(now);
     }
 
@@ -302,6 +281,9 @@ impl Endpoint {
         if let Some(transmit) = self.poll_answer(out) {
             return Output::Transmit(transmit);
         }
+        if let Some(handle) = self.waiting.poll() {
+            return Output::Event(Event::Incoming(handle));
+        }
         loop {
             if let Some(event) = self.relocating.poll(self.agenda.len()) {
                 return Output::Event(Event::Relocation(event));
@@ -310,9 +292,8 @@ impl Endpoint {
                 if let Some(id) = self.misrouted.poll() {
                     return Output::Event(Event::Misrouted(id));
                 }
-                return Output::Idle {
-                    wake: Agenda::earlier(self.agenda.next(), self.relocation_deadline()),
-                };
+                let wake = Agenda::earlier(self.agenda.next(), self.relocation_deadline());
+                return Output::Idle { wake: Agenda::earlier(wake, self.waiting.deadline()) };
             };
             if let Some(output) = self.poll_connection(now, handle, out) {
                 return output;
@@ -380,6 +361,7 @@ impl Endpoint {
     /// A connection is over: its names go, then itself.
     fn bury(&mut self, handle: ConnectionHandle) {
         self.agenda.forget(handle);
+        self.on_proved(handle);
         if let Some(slot) = self.slots.try_remove(handle.slot as usize) {
             slot.connection.names().for_each(|note| self.spend_note(handle, note));
         }
@@ -397,6 +379,8 @@ impl Endpoint {
             Note::Retired(id) => self.router.remove(&id, handle),
             Note::Token(token) => self.router.insert_token(token, handle),
             Note::TokenGone(token) => self.router.remove_token(&token, handle),
+            Note::Proved => self.on_proved(handle),
+            Note::Confirmed(now) => self.on_confirmed(now, handle),
         }
     }
 

@@ -80,6 +80,23 @@ impl<'a> NewToken<'a> {
     }
 }
 
+impl Encode for NewToken<'_> {
+    fn encoded_len(&self) -> usize {
+        1 + size(self.token.len() as u64) + self.token.len()
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.u8(0x07);
+        out.prefixed(self.token);
+    }
+}
+
+impl Outgoing for NewToken<'_> {
+    fn record(&self) -> Option<Record> {
+        Some(Record::NewToken)
+    }
+}
+
 /// The server has completed the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandshakeDone;

@@ -92,6 +92,8 @@ pub enum Record {
     PathResponse,
     /// HANDSHAKE_DONE.
     HandshakeDone,
+    /// NEW_TOKEN.
+    NewToken,
     /// SERVER_MIGRATION of the connection's migration with this ordinal number.
     ServerMigration {
         /// Which of the connection's migrations.

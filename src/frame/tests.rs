@@ -38,17 +38,7 @@ pub(super) fn resent(frame: &Frame<'_>) -> (Vec<u8>, bool, bool) {
         Frame::ResetStream(frame) => sent(&frame),
         Frame::StopSending(frame) => sent(&frame),
         Frame::Crypto(frame) => sent(&frame),
-        // Nobody sends NEW_TOKEN yet.
-        Frame::NewToken(NewToken { token }) => {
-            let mut out = vec![0x07];
-            let mut len = [0; 8];
-            let mut writer = Writer::new(&mut len);
-            writer.varint(token.len() as u64);
-            let written = writer.written();
-            out.extend_from_slice(&len[..written]);
-            out.extend_from_slice(token);
-            (out, true, false)
-        }
+        Frame::NewToken(frame) => sent(&frame),
         Frame::Stream(frame) => sent(&frame),
         Frame::MaxData(frame) => sent(&frame),
         Frame::MaxStreamData(frame) => sent(&frame),
@@ -216,6 +206,12 @@ fn a_fault_names_the_frame_and_ends_the_packet() {
     assert_eq!(frames.next(), None);
     let unknown = read(&[0x7f, 0xff, 1]).expect_err("an unknown type");
     assert_eq!(unknown.frame, 0x3fff);
+}
+
+#[test]
+fn a_token_of_no_bytes_is_refused() {
+    assert!(refused(&[7, 0]));
+    assert_eq!(read(&[7, 1, 9]), Ok(vec![Frame::NewToken(NewToken { token: &[9] })]));
 }
 
 #[test]

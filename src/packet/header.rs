@@ -83,6 +83,12 @@ impl<'a> Invariant<'a> {
     }
 }
 
+/// The token of the Initial packet at the front of a datagram; `None` if there is no such packet, or it is cut.
+pub fn initial_token(datagram: &[u8]) -> Option<&[u8]> {
+    let PacketHeader::Initial { token, .. } = Long::read(datagram).ok()?.header else { return None };
+    datagram.get(token)
+}
+
 /// The connection ID that a datagram goes to, for those who share a port among several endpoints.
 ///
 /// `cid_len` is the length of the connection IDs issued here, in bytes. `None` if the datagram is too short, or names

@@ -11,7 +11,8 @@ mod writer;
 #[cfg(feature = "internals")]
 pub use header::negotiable_versions;
 pub use header::{
-    Invariant, PacketHeader, VERSION_1, dcid_of, has_fixed_bit, is_short, peek, version_negotiation,
+    Invariant, PacketHeader, VERSION_1, dcid_of, has_fixed_bit, initial_token, is_short, peek,
+    version_negotiation,
 };
 pub use writer::{Allowance, DatagramWriter, Draft, Full, Header, PacketWriter, TAG_LEN};
 

@@ -5,11 +5,8 @@
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-#[cfg(any(test, feature = "internals"))]
-use super::header::{FIXED, LONG, VERSION_1};
-use super::header::{Long, PacketHeader};
+use super::header::{FIXED, LONG, Long, PacketHeader, VERSION_1};
 use super::writer::TAG_LEN;
-#[cfg(any(test, feature = "internals"))]
 use crate::codec::Writer;
 use crate::id::ConnectionId;
 
@@ -46,8 +43,7 @@ impl<'a> Retry<'a> {
     /// Writes the answer to an Initial to `original_dcid` and returns its length in bytes; `None` if it does not fit
     /// or has no token.
     ///
-    /// `first_byte_random` fills the bits that mean nothing. Our servers send none yet.
-    #[cfg(any(test, feature = "internals"))]
+    /// `first_byte_random` fills the bits that mean nothing.
     pub fn write(
         &self,
         out: &mut [u8],

@@ -101,6 +101,7 @@ impl Streams {
             | Record::RetireConnectionId { .. }
             | Record::PathResponse
             | Record::HandshakeDone
+            | Record::NewToken
             | Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => {}
@@ -150,6 +151,7 @@ impl Streams {
             | Record::RetireConnectionId { .. }
             | Record::PathResponse
             | Record::HandshakeDone
+            | Record::NewToken
             | Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => {}

@@ -1,0 +1,47 @@
+//! Turning a client away before there is a connection: CONNECTION_CLOSE in an Initial packet (RFC 9000, Sections 5.2.2
+//! and 8.1.3).
+//!
+//! Costs the keys of Initial packets, one packet opened and one sealed; TLS is not begun, nothing is kept.
+
+use std::time::Duration;
+
+use crate::config::MIN_DATAGRAM;
+use crate::connection::{Caller, VERSION};
+use crate::crypto::KeyRing;
+use crate::error::TransportError;
+use crate::frame::ConnectionClose;
+use crate::id::{ConnectionId, Side};
+use crate::packet::{Allowance, DatagramWriter, Header, PacketHeader, Packets};
+use crate::time::Instant;
+
+/// The datagram that tells a client why it is turned away; `None` if no Initial packet in `datagram` is authentic.
+///
+/// `own` is what we call ourselves in it, once.
+pub fn refusal(
+    now: Instant,
+    caller: &Caller,
+    own: ConnectionId,
+    fault: &TransportError,
+    datagram: &mut [u8],
+) -> Option<Vec<u8>> {
+    let mut keys = KeyRing::initial(VERSION, &caller.dcid, Side::Server);
+    let mut packets = Packets::new(datagram, own.len()).map_while(Result::ok);
+    let authentic = packets.any(|packet| {
+        matches!(packet.header, PacketHeader::Initial { .. })
+            && keys.open(packet.bytes, packet.number_at, 0, now, || Duration::ZERO).is_ok()
+    });
+    if !authentic {
+        return None;
+    }
+    let (mut bytes, mut records) = (vec![0; usize::from(MIN_DATAGRAM)], Vec::new());
+    let mut datagram = DatagramWriter::new(&mut bytes, &mut records);
+    let header = Header::Initial { version: VERSION, dcid: caller.scid, scid: own, token: &[] };
+    let mut packet = datagram.begin(&header, 0, None, Allowance::Full)?;
+    packet.write(&ConnectionClose::fault(fault)).ok()?;
+    let draft = packet.finish();
+    datagram.keep(draft);
+    // The first packet under a key is far below the AEAD's limit.
+    let len = datagram.seal(|draft, packet| keys.seal(draft, packet).unwrap_or_default());
+    bytes.truncate(len);
+    Some(bytes)
+}
