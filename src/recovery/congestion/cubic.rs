@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart};
 use super::{AckReport, Controller, MAX_WINDOW};
 use crate::time::Instant;
 
@@ -22,9 +23,18 @@ pub struct Cubic {
     window: f64,
     /// Up to here, the window doubles each round trip.
     slow_start_threshold: f64,
-    /// `None` until there was congestion.
-    avoidance: Option<Box<Avoidance>>,
+    /// `None` until a window that was used is acknowledged.
+    past: Option<Box<Past>>,
     datagram_size: u16,
+}
+
+/// What the window has been through.
+#[derive(Debug, Clone)]
+enum Past {
+    /// Nothing yet but the first slow start.
+    Start(HyStart),
+    /// Congestion, or slow start that ended without.
+    Avoidance(Avoidance),
 }
 
 /// What congestion left behind.
@@ -56,11 +66,41 @@ struct Stage {
 impl Cubic {
     /// Begins in slow start.
     pub fn new(datagram_size: u16, initial: u64) -> Self {
-        Self { window: initial as f64, slow_start_threshold: f64::INFINITY, avoidance: None, datagram_size }
+        Self { window: initial as f64, slow_start_threshold: f64::INFINITY, past: None, datagram_size }
     }
 
     fn minimum(&self) -> f64 {
         2.0 * f64::from(self.datagram_size)
+    }
+
+    fn start(&mut self, ack: &AckReport) {
+        let past = self.past.get_or_insert_with(|| Box::new(Past::Start(HyStart::default())));
+        let growth = match &mut **past {
+            Past::Start(start) => start.on_ack(ack.now, ack.newest_sent, ack.latest_rtt),
+            Past::Avoidance(_) => Growth::Full, // RFC 9406, Section 4.3: it guards the first slow start only
+        };
+        let bytes = ack.bytes as f64;
+        match growth {
+            Growth::Full => self.window = (self.window + bytes).min(MAX_WINDOW as f64),
+            Growth::Conservative => {
+                self.window = (self.window + bytes / CSS_GROWTH_DIVISOR).min(MAX_WINDOW as f64);
+            }
+            Growth::Over => self.slow_start_threshold = self.window,
+        }
+    }
+}
+
+impl Past {
+    /// The past as congestion avoidance sees it: what slow start noticed is forgotten.
+    fn avoidance(past: &mut Option<Box<Self>>) -> &mut Avoidance {
+        let past = past.get_or_insert_with(|| Box::new(Self::Avoidance(Avoidance::default())));
+        if let Self::Start(_) = **past {
+            **past = Self::Avoidance(Avoidance::default());
+        }
+        match &mut **past {
+            Self::Avoidance(avoidance) => avoidance,
+            Self::Start(_) => unreachable!("slow start was forgotten above"),
+        }
     }
 }
 
@@ -116,29 +156,28 @@ fn seconds(elapsed: Duration, rtt: Duration) -> f64 {
 impl Controller for Cubic {
     fn on_ack(&mut self, ack: &AckReport) {
         if self.window >= self.slow_start_threshold {
-            let avoidance = self.avoidance.get_or_insert_default();
+            let avoidance = Past::avoidance(&mut self.past);
             self.window = avoidance.on_ack(ack, self.window, self.datagram_size.into());
         } else if !ack.app_limited {
-            self.window = (self.window + ack.bytes as f64).min(MAX_WINDOW as f64);
+            self.start(ack);
         }
     }
 
     fn on_congestion(&mut self, _now: Instant) {
-        let avoidance = self.avoidance.get_or_insert_default();
+        let avoidance = Past::avoidance(&mut self.past);
         // Section 4.7: a plateau lower than the last means that someone else came; leave room.
         let shrinks = self.window < avoidance.plateau;
         let plateau = if shrinks { self.window * (1.0 + BETA) / 2.0 } else { self.window };
-        **avoidance = Avoidance { plateau, prior: self.window, stage: None };
+        *avoidance = Avoidance { plateau, prior: self.window, stage: None };
         self.window = (self.window * BETA).max(self.minimum());
         self.slow_start_threshold = self.window;
     }
 
     fn on_persistent(&mut self) {
         self.window = self.minimum();
-        if let Some(avoidance) = &mut self.avoidance {
-            // Section 4.8: the stage after slow start begins at its own plateau.
-            (avoidance.plateau, avoidance.stage) = (0.0, None);
-        }
+        // Section 4.8: the stage after slow start begins at its own plateau.
+        let avoidance = Past::avoidance(&mut self.past);
+        (avoidance.plateau, avoidance.stage) = (0.0, None);
     }
 
     fn on_datagram_size(&mut self, bytes: u16) {
@@ -161,11 +200,12 @@ mod tests {
 
     fn ack(millis: u64, bytes: u64) -> AckReport {
         let now = Instant::from_millis(millis);
-        AckReport { now, bytes, rtt: Duration::from_millis(100), app_limited: false }
+        let rtt = Duration::from_millis(100);
+        AckReport { now, bytes, rtt, app_limited: false, newest_sent: Instant::ZERO, latest_rtt: rtt }
     }
 
     fn avoidance(cubic: &mut Cubic) -> &mut Avoidance {
-        cubic.avoidance.as_mut().expect("there was congestion")
+        Past::avoidance(&mut cubic.past)
     }
 
     /// Reduced from 1000 segments to 700: K is the cube root of 300 / 0.4, about 9.0856 s.
@@ -191,6 +231,26 @@ mod tests {
     fn congestion_leaves_seven_tenths() {
         let mut cubic = reduced();
         assert_eq!((cubic.window(), avoidance(&mut cubic).plateau), (700_000, 1_000_000.0));
+    }
+
+    #[test]
+    fn slow_start_ends_without_loss_when_the_round_trip_has_grown() {
+        let mut cubic = Cubic::new(SIZE, 10_000);
+        let mut round = |n: u64, rtt| {
+            for _ in 0..8 {
+                let now = Instant::from_millis(100 * n + 50);
+                let newest_sent = Instant::from_millis(100 * n);
+                cubic.on_ack(&AckReport { now, newest_sent, latest_rtt: rtt, ..ack(0, 1000) });
+            }
+            (cubic.window(), cubic.slow_start_threshold.is_finite())
+        };
+        assert_eq!(round(0, Duration::from_millis(80)), (18_000, false));
+        // The eighth sample tells; from it on, a quarter.
+        assert_eq!(round(1, Duration::from_millis(100)), (25_250, false));
+        assert_eq!(round(2, Duration::from_millis(100)), (27_250, false));
+        (3..=5).for_each(|n| assert!(!round(n, Duration::from_millis(100)).1));
+        let (window, is_over) = round(6, Duration::from_millis(100));
+        assert!(is_over && window < 35_000, "{window}");
     }
 
     #[test]
@@ -316,6 +376,8 @@ mod tests {
                         bytes,
                         rtt: Duration::from_micros(rtt),
                         app_limited: event == 2,
+                        newest_sent: Instant::from_micros(now / 2),
+                        latest_rtt: Duration::from_micros(rtt),
                     }),
                 }
                 prop_assert!(cubic.window.is_finite());

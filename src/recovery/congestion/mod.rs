@@ -4,6 +4,7 @@
 //! The two that come with the library lie in the window itself; another one is boxed.
 
 mod cubic;
+mod hystart;
 mod new_reno;
 
 use std::time::Duration;
@@ -46,6 +47,10 @@ pub struct AckReport {
     pub rtt: Duration,
     /// Whether the window was not the limit: it must not grow then (RFC 9002, Section 7.8).
     pub app_limited: bool,
+    /// When the newest of the acknowledged packets was sent: tells round trips apart.
+    pub newest_sent: Instant,
+    /// The last sample of the round-trip time, not smoothed.
+    pub latest_rtt: Duration,
 }
 
 /// The congestion controllers to choose from.
@@ -163,9 +168,12 @@ impl Window {
             self.counts_from = Instant::ZERO;
         }
         let newest = fate.newest_acked_sent.filter(|sent| *sent >= self.counts_from);
-        if newest.is_some() && fate.acked_bytes > 0 {
-            let app_limited = self.app_limited;
-            let report = AckReport { now, bytes: fate.acked_bytes, rtt: rtt.smoothed, app_limited };
+        if let Some(newest_sent) = newest
+            && fate.acked_bytes > 0
+        {
+            let (bytes, app_limited) = (fate.acked_bytes, self.app_limited);
+            let RttView { smoothed: rtt, latest: latest_rtt, .. } = rtt;
+            let report = AckReport { now, bytes, rtt, app_limited, newest_sent, latest_rtt };
             self.controller().on_ack(&report);
         }
         congested

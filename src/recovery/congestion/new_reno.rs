@@ -70,7 +70,8 @@ mod tests {
     use super::*;
 
     fn ack(bytes: u64) -> AckReport {
-        AckReport { now: Instant::ZERO, bytes, rtt: Duration::from_millis(100), app_limited: false }
+        let (now, rtt) = (Instant::ZERO, Duration::from_millis(100));
+        AckReport { now, bytes, rtt, app_limited: false, newest_sent: now, latest_rtt: rtt }
     }
 
     #[test]
