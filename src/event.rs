@@ -94,6 +94,10 @@ pub enum ConnectionEvent {
     },
     /// The server's move has come further.
     Migration(MigrationEvent),
+    /// An unreliable datagram can be received, after there was none: receive until there is none.
+    DatagramReceived,
+    /// After [`SendDatagramError::Blocked`](crate::SendDatagramError): datagrams can be queued again.
+    DatagramsUnblocked,
     /// The connection is over; its handle means nothing from now on.
     Closed(CloseReason),
 }
