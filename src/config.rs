@@ -41,6 +41,8 @@ pub struct TransportConfig {
     pub(crate) initial_window: Option<u64>,
     pub(crate) pacing: bool,
     pub(crate) active_connection_ids: u64,
+    pub(crate) datagram_receive_buffer: Option<usize>,
+    pub(crate) datagram_send_buffer: usize,
 }
 
 impl TransportConfig {
@@ -63,6 +65,8 @@ impl TransportConfig {
             initial_window: None,
             pacing: true,
             active_connection_ids: 32,
+            datagram_receive_buffer: None,
+            datagram_send_buffer: 1 << 20,
         })
     }
 }
@@ -196,6 +200,19 @@ impl TransportConfigBuilder {
         self
     }
 
+    /// How many bytes of unreliable datagrams may wait for the application, each counted with 16 bytes more; the oldest
+    /// make room for the newest. `None`, the default: the peer may send none (RFC 9221, Section 3).
+    pub fn datagram_receive_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.0.datagram_receive_buffer = bytes;
+        self
+    }
+
+    /// How many bytes of unreliable datagrams may wait to be sent, each counted with 16 bytes more. Default 1 MiB.
+    pub fn datagram_send_buffer(mut self, bytes: usize) -> Self {
+        self.0.datagram_send_buffer = bytes;
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -231,6 +248,12 @@ impl TransportConfigBuilder {
         }
         if config.keep_alive.is_some_and(|after| after.is_zero()) {
             return refuse("keep_alive", "use more than zero");
+        }
+        if config.datagram_receive_buffer.is_some_and(|bytes| bytes < MIN_DATAGRAM.into()) {
+            return refuse("datagram_receive_buffer", "use at least 1200 bytes, or None");
+        }
+        if config.datagram_send_buffer < MIN_DATAGRAM.into() {
+            return refuse("datagram_send_buffer", "use at least 1200 bytes");
         }
         Ok(config)
     }

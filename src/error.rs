@@ -267,6 +267,23 @@ pub enum ReadError {
     Closed,
 }
 
+/// Why a datagram was not taken for sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendDatagramError {
+    /// The send queue is full; wait for [`DatagramsUnblocked`](crate::ConnectionEvent::DatagramsUnblocked).
+    #[error("the queue of datagrams is full; wait for DatagramsUnblocked")]
+    Blocked,
+    /// It is longer than the peer, the path or the send queue takes now.
+    #[error("the datagram is too large; send at most {max} bytes")]
+    TooLarge {
+        /// The longest that would be taken, in bytes.
+        max: usize,
+    },
+    /// The peer takes no datagrams, or the handshake has not yet said so.
+    #[error("the peer takes no datagrams on this connection")]
+    Unsupported,
+}
+
 /// Why a server migration did not begin, or did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MigrationError {

@@ -106,6 +106,10 @@ pub enum ConnectionEvent {
     /// A client's server gave a token of 1 to 768 bytes, to be shown by
     /// [`ClientConfig::token`](crate::ClientConfig::token) when connecting again. At most eight are told of.
     NewToken(Vec<u8>),
+    /// An unreliable datagram can be received, after there was none: receive until there is none.
+    DatagramReceived,
+    /// After [`SendDatagramError::Blocked`](crate::SendDatagramError): datagrams can be queued again.
+    DatagramsUnblocked,
     /// The connection is over; its handle means nothing from now on.
     Closed(CloseReason),
 }

@@ -8,6 +8,7 @@ mod codec;
 mod config;
 mod connection;
 mod crypto;
+mod datagram;
 mod endpoint;
 mod error;
 mod event;
@@ -38,7 +39,7 @@ pub use config::{
     ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,
 };
-pub use connection::{Connection, Migrations, PathStats};
+pub use connection::{Connection, Datagrams, Migrations, PathStats};
 pub use endpoint::{AddressProof, Endpoint, Incoming};
 pub use error::*;
 pub use event::{ConnectionEvent, Event, Output, TimerKind, Wake};

@@ -10,7 +10,7 @@ use std::path::Path;
 const LAYERS: [&[&str]; 6] = [
     &["time", "rng", "varint", "codec", "range_set", "id", "net", "error", "stats"],
     &["frame", "packet", "params", "negotiation"],
-    &["crypto", "recovery", "stream", "path", "cid", "migration"],
+    &["crypto", "recovery", "stream", "path", "cid", "migration", "datagram"],
     &["connection", "event", "config"],
     &["endpoint"],
     &["internals"],

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use peregrine::internals::{AckOut, Encode, Frame, Frames, PacketKind, RangeSet, Writer};
-use peregrine::internals::{SendPoolAddress, SendServerMigrated, SendServerMigration};
+use peregrine::internals::{SendDatagram, SendPoolAddress, SendServerMigrated, SendServerMigration};
 
 /// Longest data in a STREAM or CRYPTO frame of ours.
 const MAX_DATA: usize = 16_383;
@@ -48,6 +48,7 @@ fn written(frame: &Frame<'_>) -> Option<Vec<u8>> {
         Frame::PathResponse(frame) => bytes(frame),
         Frame::ConnectionClose(frame) => bytes(frame),
         Frame::HandshakeDone => bytes(&peregrine::internals::HandshakeDone),
+        Frame::Datagram(frame) => bytes(&SendDatagram { head: frame.data, tail: b"" }),
         Frame::ServerMigration(frame) => bytes(&SendServerMigration { frame: *frame, migration: 0 }),
         Frame::ServerMigrated => bytes(&SendServerMigrated { migration: 0 }),
         Frame::PoolMigrationAddress(frame) => bytes(&SendPoolAddress { target: frame.target?, member: 0 }),

@@ -25,6 +25,7 @@ impl Connection {
         match frame {
             Frame::Stream(stream) => self.streams.on_stream(&stream),
             Frame::Ack(ack) => self.on_ack(now, &ack, seen),
+            Frame::Datagram(datagram) => self.datagrams.on_datagram(&datagram),
             Frame::Padding(_) | Frame::Ping => Ok(()),
             Frame::Crypto(crypto) => match self.spaces.get_mut(seen.space) {
                 Some(space) => space.crypto.on_crypto(&crypto),

@@ -31,7 +31,13 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
         disable_active_migration: false,
         active_connection_id_limit: active_ids,
         initial_source_connection_id: Some(scid),
+        max_datagram_frame_size: datagram_frame_size(config),
     }
+}
+
+/// Largest DATAGRAM frame we take: any that a UDP packet holds (RFC 9221, Section 3), if it can wait for the application.
+fn datagram_frame_size(config: &TransportConfig) -> u64 {
+    config.datagram_receive_buffer.map_or(0, |bytes| bytes.min(65_535) as u64)
 }
 
 /// How many of the server's connection IDs a client keeps: a pool wants one for each of its members
@@ -167,6 +173,12 @@ impl Connection {
             max_streams_bidi: peer.initial_max_streams_bidi,
             max_streams_uni: peer.initial_max_streams_uni,
         });
+        self.datagrams.on_params(
+            datagram_frame_size(&self.config),
+            peer.max_datagram_frame_size,
+            self.config.datagram_receive_buffer.unwrap_or(0),
+            self.config.datagram_send_buffer,
+        );
         self.local_ids.on_peer_limit(peer.active_connection_id_limit);
         for path in self.paths.iter_mut() {
             let limit = u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX);

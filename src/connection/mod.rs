@@ -6,6 +6,7 @@
 
 mod close;
 mod control;
+mod datagrams;
 mod delivery;
 mod dispatch;
 mod glitches;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crate::cid::{LocalIds, RemoteIds};
 use crate::config::{ClientConfig, Congestion, MigrationConfig, ServerConfig, TransportConfig};
 use crate::crypto::{Handshake, HandshakeSummary, KeyRing};
+use crate::datagram::{self, DatagramEvent};
 use crate::error::{CloseReason, ConnectError, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
@@ -49,6 +51,7 @@ use crate::varint::VarInt;
 
 use close::{Closing, Farewell};
 use control::Control;
+pub use datagrams::Datagrams;
 use glitches::Glitches;
 use idle::Idle;
 pub(crate) use ids::Issuer;
@@ -152,6 +155,7 @@ pub struct Connection {
     role: Role,
     paths: Paths,
     streams: Streams,
+    datagrams: datagram::Datagrams,
     recovery: Recovery,
     stats: Stats,
     lures: Lures,
@@ -302,6 +306,7 @@ impl Connection {
             local_ids: LocalIds::new(scid),
             remote_ids: RemoteIds::new(dcid, id_limit),
             streams: Streams::new(side, limits),
+            datagrams: datagram::Datagrams::default(),
             control: Control::default(),
             steering: Steering::default(),
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
@@ -408,6 +413,11 @@ impl Connection {
         self.phase.is_confirmed()
     }
 
+    /// Unreliable datagrams on this connection.
+    pub fn datagrams(&mut self) -> Datagrams<'_> {
+        Datagrams::new(self)
+    }
+
     /// Server migration on this connection.
     pub fn migration(&mut self) -> Migrations<'_> {
         Migrations::new(self)
@@ -423,7 +433,13 @@ impl Connection {
             }
             return Some(event);
         }
-        self.streams.poll_event().map(ConnectionEvent::Stream)
+        if let Some(event) = self.streams.poll_event() {
+            return Some(ConnectionEvent::Stream(event));
+        }
+        self.datagrams.poll_event().map(|event| match event {
+            DatagramEvent::Received => ConnectionEvent::DatagramReceived,
+            DatagramEvent::Unblocked => ConnectionEvent::DatagramsUnblocked,
+        })
     }
 
     /// Whether it is neither closing nor closed.

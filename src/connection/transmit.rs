@@ -41,7 +41,7 @@ struct Filled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
-    /// STREAM data alone.
+    /// STREAM data and datagrams alone.
     Data,
     Anything,
 }
@@ -133,7 +133,10 @@ impl Connection {
 
     /// Whether a flight that left nothing gave nobody else cause to speak.
     fn is_silent(&self, now: Instant) -> bool {
-        self.events.is_empty() && self.phase.is_established() && self.urgent_flight(now).is_none()
+        self.events.is_empty()
+            && !self.datagrams.has_news()
+            && self.phase.is_established()
+            && self.urgent_flight(now).is_none()
     }
 
     /// A flight is over, and its first datagram had this length: who waited for it is told.
@@ -200,7 +203,7 @@ impl Connection {
         filled
     }
 
-    /// Fills datagrams with STREAM data, all else being said, until one stays short. Returns the bytes of all.
+    /// Fills datagrams with what the application sends, all else being said, until one stays short. Returns the bytes of all.
     ///
     /// What is the same for all of them is done once.
     fn fill_with_data<'b>(
@@ -221,7 +224,7 @@ impl Connection {
             let number = self.recovery.next_number(SpaceId::Data);
             let begun = PacketWriter::begin(segment, 0, records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
-            self.streams.write(&mut packet);
+            self.write_data(flight.path, &mut packet);
             left = if packet.has_refused() { Left::Data } else { Left::Nothing };
             let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
                 break;
@@ -320,13 +323,36 @@ impl Connection {
             self.steering.write(packet);
             self.streams.write_control(packet);
             others_wait = packet.has_refused();
-            self.streams.write(packet);
+            self.write_data(flight.path, packet);
         }
         self.complete(flight, id, packet);
         match packet.has_refused() {
             _ if others_wait => Left::Anything,
             true => Left::Data,
             false => Left::Nothing,
+        }
+    }
+
+    /// What the application sends: STREAM data and datagrams.
+    #[inline]
+    fn write_data(&mut self, path: PathId, packet: &mut PacketWriter<'_>) {
+        if self.datagrams.is_idle() {
+            self.streams.write(packet);
+        } else {
+            self.write_with_datagrams(path, packet);
+        }
+    }
+
+    /// Datagrams and STREAM data take turns in beginning a packet; the other gets what is left of it.
+    #[inline(never)]
+    fn write_with_datagrams(&mut self, path: PathId, packet: &mut PacketWriter<'_>) {
+        let room = self.frame_room(path);
+        if self.datagrams.yields() {
+            self.streams.write(packet);
+            self.datagrams.write(packet, room);
+        } else {
+            self.datagrams.write(packet, room);
+            self.streams.write(packet);
         }
     }
 

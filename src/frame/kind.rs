@@ -70,6 +70,8 @@ kinds! {
     ServerMigrated = 0x33, "SERVER_MIGRATED";
     /// Names an address the server may move to.
     PoolMigrationAddress = 0x34, "POOL_MIGRATION_ADDRESS";
+    /// Carries a datagram of the application; 0x31 with its length.
+    Datagram = 0x30, "DATAGRAM";
 }
 
 impl fmt::Display for FrameKind {

@@ -7,6 +7,7 @@
 mod ack;
 mod connection_id;
 mod control;
+mod datagram;
 mod flow;
 mod kind;
 mod migration;
@@ -25,6 +26,7 @@ pub use connection_id::{NewConnectionId, RetireConnectionId};
 #[cfg(test)]
 pub use control::Padding;
 pub use control::{ConnectionClose, HandshakeDone, NewToken, Ping};
+pub use datagram::{Datagram, SendDatagram};
 pub use flow::{DataBlocked, MaxData, MaxStreamData, MaxStreams, StreamDataBlocked, StreamsBlocked};
 pub use kind::FrameKind;
 pub use migration::{
@@ -104,6 +106,8 @@ pub enum Frame<'a> {
     ServerMigrated,
     /// POOL_MIGRATION_ADDRESS.
     PoolMigrationAddress(PoolMigrationAddress),
+    /// DATAGRAM.
+    Datagram(Datagram<'a>),
 }
 
 /// The packet types a frame can stand in (RFC 9000, Table 3). 0-RTT and 1-RTT differ.
@@ -146,6 +150,7 @@ impl Frame<'_> {
             Self::ServerMigration(_) => FrameKind::ServerMigration,
             Self::ServerMigrated => FrameKind::ServerMigrated,
             Self::PoolMigrationAddress(_) => FrameKind::PoolMigrationAddress,
+            Self::Datagram(_) => FrameKind::Datagram,
         }
     }
 
@@ -180,7 +185,8 @@ impl Frame<'_> {
             | Self::HandshakeDone
             | Self::ServerMigration(_)
             | Self::ServerMigrated
-            | Self::PoolMigrationAddress(_) => true,
+            | Self::PoolMigrationAddress(_)
+            | Self::Datagram(_) => true,
         }
     }
 
@@ -218,7 +224,8 @@ impl Frame<'_> {
             | Self::StreamDataBlocked(_)
             | Self::StreamsBlocked(_)
             | Self::NewConnectionId(_)
-            | Self::PathChallenge(_) => matches!(packet, ZeroRtt | OneRtt),
+            | Self::PathChallenge(_)
+            | Self::Datagram(_) => matches!(packet, ZeroRtt | OneRtt),
         }
     }
 }
@@ -264,6 +271,7 @@ impl<'a> Frames<'a> {
             0x1b => PathResponse::read(reader).map(Frame::PathResponse),
             0x1c | 0x1d => ConnectionClose::read(code == 0x1d, reader).map(Frame::ConnectionClose),
             0x1e => Ok(Frame::HandshakeDone),
+            0x30 | 0x31 => Datagram::read(code == 0x31, reader).map(Frame::Datagram),
             0x32 => ServerMigration::read(reader).map(Frame::ServerMigration),
             0x33 => Ok(Frame::ServerMigrated),
             0x34 => PoolMigrationAddress::read(reader).map(Frame::PoolMigrationAddress),

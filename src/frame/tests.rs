@@ -52,6 +52,7 @@ pub(super) fn resent(frame: &Frame<'_>) -> (Vec<u8>, bool, bool) {
         Frame::PathResponse(frame) => sent(&frame),
         Frame::ConnectionClose(frame) => sent(&frame),
         Frame::HandshakeDone => sent(&HandshakeDone),
+        Frame::Datagram(frame) => sent(&super::SendDatagram { head: frame.data, tail: b"" }),
         Frame::ServerMigration(frame) => sent(&SendServerMigration { frame, migration: 1 }),
         Frame::ServerMigrated => sent(&SendServerMigrated { migration: 1 }),
         Frame::PoolMigrationAddress(PoolMigrationAddress { target: Some(target) }) => {
@@ -305,6 +306,7 @@ fn any_frame<'a>(which: u8, [a, b, c]: [u64; 3], flag: bool, data: &'a [u8], byt
         ),
         17 => Frame::PoolMigrationAddress(PoolMigrationAddress { target: target_of(bytes) }),
         18 => Frame::ServerMigrated,
+        19 => Frame::Datagram(super::Datagram { data }),
         _ => Frame::HandshakeDone,
     }
 }
@@ -326,7 +328,7 @@ fn any_number() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
-        which in 0u8..20,
+        which in 0u8..21,
         numbers in [any_number(), any_number(), any_number()],
         flag in any::<bool>(),
         data in prop::collection::vec(any::<u8>(), 0..300),

@@ -37,6 +37,7 @@ const PREFERRED_ADDRESS: u64 = 0x0d;
 const ACTIVE_CONNECTION_ID_LIMIT: u64 = 0x0e;
 const INITIAL_SOURCE_CONNECTION_ID: u64 = 0x0f;
 const RETRY_SOURCE_CONNECTION_ID: u64 = 0x10;
+const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 const SERVER_MIGRATION_SUITE: u64 = 0x64;
 
 /// Smallest limit on UDP payloads that may be declared, in bytes.
@@ -77,6 +78,8 @@ pub struct Common {
     pub active_connection_id_limit: u64,
     /// The connection ID the sender chose for itself; its absence is an error to `validate_ids`.
     pub initial_source_connection_id: Option<ConnectionId>,
+    /// Largest DATAGRAM frame the sender takes, in bytes; 0: none (RFC 9221, Section 3).
+    pub max_datagram_frame_size: u64,
 }
 
 /// What holds when nothing is said (RFC 9000, Section 18.2).
@@ -96,6 +99,7 @@ impl Default for Common {
             disable_active_migration: false,
             active_connection_id_limit: 2,
             initial_source_connection_id: None,
+            max_datagram_frame_size: 0,
         }
     }
 }
@@ -139,12 +143,13 @@ impl Common {
             INITIAL_SOURCE_CONNECTION_ID => {
                 self.initial_source_connection_id = Some(entry.connection_id()?);
             }
+            MAX_DATAGRAM_FRAME_SIZE => self.max_datagram_frame_size = entry.integer()?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Appends all of them, those with default values too.
+    /// Appends all of them, those with default values too; max_datagram_frame_size only if it is not 0.
     fn encode(&self, out: &mut Vec<u8>) {
         put_integer(out, MAX_IDLE_TIMEOUT, millis(self.max_idle_timeout));
         put_integer(out, MAX_UDP_PAYLOAD_SIZE, self.max_udp_payload_size);
@@ -162,6 +167,9 @@ impl Common {
         put_integer(out, ACTIVE_CONNECTION_ID_LIMIT, self.active_connection_id_limit);
         if let Some(id) = &self.initial_source_connection_id {
             put(out, INITIAL_SOURCE_CONNECTION_ID, id);
+        }
+        if self.max_datagram_frame_size > 0 {
+            put_integer(out, MAX_DATAGRAM_FRAME_SIZE, self.max_datagram_frame_size);
         }
     }
 

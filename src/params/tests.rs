@@ -79,6 +79,7 @@ fn each_parameter_is_read_where_it_belongs() {
     ]
     .concat();
     let expected = Common {
+        max_datagram_frame_size: 0,
         max_idle_timeout: Duration::from_millis(100),
         max_udp_payload_size: 1500,
         initial_max_data: 4,
@@ -120,7 +121,7 @@ fn a_servers_own_parameters_are_read_and_written() {
 
 #[test]
 fn unknown_parameters_are_ignored() {
-    let reserved = [0x1b, 3, 1, 2, 3, 0x04, 1, 7, 0x20, 2, 0xff, 0xff];
+    let reserved = [0x1b, 3, 1, 2, 3, 0x04, 1, 7, 0x21, 2, 0xff, 0xff];
     assert_eq!(common(&reserved).map(|c| c.initial_max_data), Ok(7));
 }
 
@@ -345,6 +346,7 @@ prop_compose! {
     ) -> Common {
         let [idle, data, local, remote, uni, limit, _] = numbers;
         Common {
+            max_datagram_frame_size: 0,
             max_idle_timeout: Duration::from_millis(idle),
             max_udp_payload_size: payload,
             initial_max_data: data,
