@@ -37,6 +37,7 @@ pub struct TransportConfig {
     pub(crate) initial_window: Option<u64>,
     pub(crate) pacing: bool,
     pub(crate) active_connection_ids: u64,
+    pub(crate) ecn: bool,
 }
 
 impl TransportConfig {
@@ -59,6 +60,7 @@ impl TransportConfig {
             initial_window: None,
             pacing: true,
             active_connection_ids: 32,
+            ecn: true,
         })
     }
 }
@@ -147,6 +149,12 @@ impl TransportConfigBuilder {
     /// Largest datagram to send, in UDP payload bytes; the path must be known to carry it. Default 1200.
     pub fn datagram_size(mut self, bytes: u16) -> Self {
         self.0.datagram_size = bytes;
+        self
+    }
+
+    /// Whether datagrams are marked ECT(0) on paths that carry such marks (RFC 9000, Section 13.4). Default true.
+    pub fn ecn(mut self, marked: bool) -> Self {
+        self.0.ecn = marked;
         self
     }
 
