@@ -57,8 +57,14 @@ impl Flow {
         for _ in 0..TRAIN {
             let number = self.recovery.next_number(SpaceId::Data);
             let record = Record::Stream { id, offset: number * u64::from(PIECE), len: PIECE, fin: false };
-            let sent =
-                Sent { number, path: PathId(0), len: PIECE + 40, ack_eliciting: true, in_flight: true };
+            let sent = Sent {
+                number,
+                path: PathId(0),
+                len: PIECE + 40,
+                ack_eliciting: true,
+                in_flight: true,
+                marked: false,
+            };
             self.recovery.on_sent(self.now, SpaceId::Data, sent, &[record]);
         }
     }

@@ -43,6 +43,7 @@ pub struct TransportConfig {
     pub(crate) active_connection_ids: u64,
     pub(crate) datagram_receive_buffer: Option<usize>,
     pub(crate) datagram_send_buffer: usize,
+    pub(crate) ecn: bool,
 }
 
 impl TransportConfig {
@@ -67,6 +68,7 @@ impl TransportConfig {
             active_connection_ids: 32,
             datagram_receive_buffer: None,
             datagram_send_buffer: 1 << 20,
+            ecn: true,
         })
     }
 }
@@ -155,6 +157,12 @@ impl TransportConfigBuilder {
     /// Largest datagram to send, in UDP payload bytes; the path must be known to carry it. Default 1200.
     pub fn datagram_size(mut self, bytes: u16) -> Self {
         self.0.datagram_size = bytes;
+        self
+    }
+
+    /// Whether datagrams are marked ECT(0) on paths that carry such marks (RFC 9000, Section 13.4). Default true.
+    pub fn ecn(mut self, marked: bool) -> Self {
+        self.0.ecn = marked;
         self
     }
 

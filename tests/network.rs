@@ -298,3 +298,21 @@ fn a_balancer_says_who_gets_what_it_knows() {
     let hosts: Vec<HostId> = deliveries(&mut network).iter().map(|delivery| delivery.1).collect();
     assert_eq!(hosts, [A, B]);
 }
+
+#[test]
+fn a_link_changes_marks_as_it_is_told_and_leaves_what_has_none() {
+    use link::Marking;
+    use peregrine::Ecn;
+    let arrives = |marking, ecn| wire(Link::delay(ms(1)).marking(marking)).mark(ecn);
+    for (marking, mark) in [
+        (Marking::Keep, Some(Ecn::Ect0)),
+        (Marking::Bleach, Some(Ecn::NotEct)),
+        (Marking::Drop, None),
+        (Marking::Remark(Ecn::Ect1), Some(Ecn::Ect1)),
+        (Marking::Congested(0), Some(Ecn::Ce)),
+        (Marking::Congested(1), Some(Ecn::Ect0)),
+    ] {
+        assert_eq!(arrives(marking, Ecn::Ect0), mark, "{marking:?}");
+        assert_eq!(arrives(marking, Ecn::NotEct), Some(Ecn::NotEct), "{marking:?}");
+    }
+}

@@ -44,6 +44,9 @@ impl Connection {
             if let Some(path) = self.paths.get_mut(*id) {
                 let view = path.rtt_view(max_ack_delay);
                 let congested = path.window.on_fate(now, fate, view);
+                if fate.marked_lost > 0 {
+                    path.ecn.on_lost(fate.marked_lost);
+                }
                 if fate.persistent {
                     path.rtt.on_persistent_congestion();
                 }

@@ -101,6 +101,7 @@ impl Connection {
             }
             SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
         };
+        let raises = self.recovery.largest_acked(space) < Some(ack.largest);
         let mut scratch = self.take_scratch();
         let fates = &mut scratch.fates;
         fates.clear();
@@ -116,6 +117,9 @@ impl Connection {
             self.deliver(now, space, delay, fates);
         }
         if space == SpaceId::Data && news && outcome.is_ok() {
+            if raises && (self.marks.sent > 0 || ack.ecn.is_some()) {
+                self.on_mark_counts(now, ack, fates);
+            }
             self.on_acked_ranges(now, ack, seen.number);
             // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
             // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).

@@ -14,6 +14,7 @@ mod handshake;
 mod idle;
 mod ids;
 mod lures;
+mod marks;
 mod migrations;
 mod phase;
 mod receive;
@@ -56,6 +57,7 @@ use glitches::Glitches;
 use idle::Idle;
 pub(crate) use ids::Issuer;
 use lures::Lures;
+use marks::Marks;
 pub use migrations::Migrations;
 use phase::Phase;
 use receive::Early;
@@ -159,6 +161,7 @@ pub struct Connection {
     recovery: Recovery,
     stats: Stats,
     lures: Lures,
+    marks: Marks,
     local_ids: LocalIds,
     remote_ids: RemoteIds,
     spaces: Spaces,
@@ -204,6 +207,7 @@ fn fresh_path(
         pacer: Pacer::new(size),
         validation: Validation::new(),
         ping: false,
+        ecn: crate::path::ecn::Validator::new(config.ecn),
         datagram_size: size,
     }
 }
@@ -312,6 +316,7 @@ impl Connection {
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
             early: Early::default(),
             lures: Lures::default(),
+            marks: Marks::default(),
             glitches: Glitches::default(),
             events: VecDeque::new(),
             notes: VecDeque::new(),

@@ -175,7 +175,10 @@ impl Connection {
     fn probe(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
         self.stats.probe_timeouts += 1;
         // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
-        self.paths.home_mut().rtt.forget_hint();
+        let in_a_row = self.recovery.pto_count();
+        let home = self.paths.home_mut();
+        home.rtt.forget_hint();
+        home.ecn.on_timeout(in_a_row);
         self.recovery.reoffer_oldest(space, 2, fates);
         self.reconsider(now, space, fates);
         // A server that has moved announces on a clock of its own, and takes along what is offered [3.1].

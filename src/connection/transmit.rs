@@ -55,6 +55,8 @@ struct Tally {
     /// Bytes of packets that count as in flight.
     in_flight: u64,
     ack_eliciting: bool,
+    /// Whether they leave ECN-marked.
+    marked: bool,
 }
 
 impl Connection {
@@ -88,6 +90,7 @@ impl Connection {
 
     /// Carries a flight out; `None` if nothing came of it.
     fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Polled> {
+        let marked = self.marks(flight);
         let first = self.fill(now, flight, &mut out[..flight.max_len]);
         self.on_flown(now, flight, first.len);
         let size = NonZeroUsize::new(first.len)?;
@@ -102,7 +105,12 @@ impl Connection {
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += len as u64;
         let segment = if datagrams > 1 { NonZeroU16::try_from(size).ok() } else { None };
-        let transmit = Transmit { path, ecn: Ecn::NotEct, len, segment };
+        let mut transmit = Transmit { path, ecn: Ecn::NotEct, len, segment };
+        if marked {
+            // All that is marked is one packet a datagram.
+            self.on_marked(datagrams as u64);
+            transmit.ecn = Ecn::Ect0;
+        }
         if left == Left::Nothing && flight.path == self.paths.home().id && self.is_silent(now) {
             self.paths.home_mut().window.set_app_limited(true);
             return Some(Polled::Last(transmit));
@@ -216,7 +224,7 @@ impl Connection {
         let records = &mut scratch.records;
         let header = Header::Short { dcid: self.dcid_on(flight.path) };
         let acked = self.recovery.largest_acked(SpaceId::Data);
-        let mut tally = Tally::default();
+        let mut tally = Tally { marked: self.marks(flight), ..Tally::default() };
         let mut left = Left::Data;
         for segment in segments {
             self.skip_a_number();
@@ -392,7 +400,7 @@ impl Connection {
         len: usize,
         records: &[Record],
     ) {
-        let mut tally = Tally::default();
+        let mut tally = Tally { marked: self.marks(flight), ..Tally::default() };
         for draft in drafts {
             let own = records.get(draft.records.clone()).unwrap_or_default();
             self.book_packet(now, flight.path, draft, own, &mut tally);
@@ -439,6 +447,7 @@ impl Connection {
             len: u16::try_from(len).unwrap_or(u16::MAX),
             ack_eliciting: draft.ack_eliciting && !bare,
             in_flight: draft.in_flight && !bare,
+            marked: tally.marked,
         };
         self.recovery.on_sent(now, draft.space, sent, records);
         tally.packets += 1;

@@ -5,6 +5,7 @@
 //! becomes home and when is decided by `migration/` at a client and by `connection/` at a server.
 
 pub mod amplification;
+pub mod ecn;
 pub mod state;
 pub mod validation;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::amplification::Budget;
+use super::ecn::Validator;
 use super::validation::Validation;
 use crate::id::{ConnectionId, PathId};
 use crate::net::FourTuple;
@@ -37,6 +38,8 @@ pub struct Path {
     pub dcid: ConnectionId,
     /// A PING is to be sent on it, though it is not home.
     pub ping: bool,
+    /// Whether it carries ECN marks.
+    pub ecn: Validator,
     /// Its two ends.
     pub tuple: FourTuple,
     /// Challenges sent and answers owed.

@@ -44,6 +44,10 @@ pub struct PathFate {
     pub newest_acked_sent: Option<Instant>,
     /// Whether the losses span persistent congestion (RFC 9002, Section 7.6).
     pub persistent: bool,
+    /// Packets that left ECN-marked and arrived.
+    pub marked_acked: u64,
+    /// Packets that left ECN-marked and are lost.
+    pub marked_lost: u64,
 }
 
 impl Fates {

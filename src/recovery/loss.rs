@@ -55,17 +55,26 @@ struct Arrived {
     newest: u64,
     /// When that was sent.
     time: Instant,
+    /// How many left ECN-marked.
+    marked: u64,
 }
 
 impl Arrived {
     #[inline]
     fn begin(entry: &Entry, position: u64) -> Self {
-        Self { path: entry.path, bytes: entry.len.into(), newest: position, time: entry.time }
+        Self {
+            path: entry.path,
+            bytes: entry.len.into(),
+            newest: position,
+            time: entry.time,
+            marked: entry.marked.into(),
+        }
     }
 
     #[inline]
     fn extend(&mut self, entry: &Entry, position: u64) {
         self.bytes += u64::from(entry.len);
+        self.marked += u64::from(entry.marked);
         (self.newest, self.time) = (position, entry.time);
     }
 
@@ -73,6 +82,7 @@ impl Arrived {
     fn enter(self, evidence: &mut SmallVec<[Evidence; 1]>, fates: &mut SmallVec<[(PathId, PathFate); 2]>) {
         let fate = fate_of(fates, self.path);
         fate.acked_bytes += self.bytes;
+        fate.marked_acked += self.marked;
         fate.newest_acked_sent = fate.newest_acked_sent.max(Some(self.time));
         testify(evidence, self.path, self.newest);
     }
@@ -355,6 +365,7 @@ impl Ledger {
             fates.lost_packets += 1;
             let fate = fate_of(&mut fates.paths, entry.path);
             fate.lost_bytes += u64::from(entry.len);
+            fate.marked_lost += u64::from(entry.marked);
             fate.largest_lost_sent = fate.largest_lost_sent.max(Some(entry.time));
             if entry.ack_eliciting {
                 self.awaited -= 1;

@@ -288,7 +288,6 @@ impl Recovery {
         Some(Timeout::Probe(space))
     }
 
-    #[cfg(test)]
     /// Probe timeouts in a row.
     pub fn pto_count(&self) -> u32 {
         self.pto_count

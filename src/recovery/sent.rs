@@ -36,6 +36,8 @@ pub struct Sent {
     /// acknowledgement and is not in flight is a seek: it arms no timer, measures no round trip and is no
     /// evidence of loss.
     pub in_flight: bool,
+    /// Whether it left ECN-marked.
+    pub marked: bool,
 }
 
 /// What is known of a packet's fate.
@@ -70,6 +72,8 @@ pub struct Entry {
     pub ack_eliciting: bool,
     /// Whether it counts towards the congestion window.
     pub in_flight: bool,
+    /// Whether it left ECN-marked.
+    pub marked: bool,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 48);
@@ -85,6 +89,7 @@ impl Entry {
         state: State::Hole,
         ack_eliciting: false,
         in_flight: false,
+        marked: false,
     };
 
     /// Whether it makes the peer answer and is waited for.
@@ -214,6 +219,7 @@ impl SentPackets {
             state: State::Waiting,
             ack_eliciting: sent.ack_eliciting,
             in_flight: sent.in_flight,
+            marked: sent.marked,
         });
         if sent.in_flight {
             self.quiet = 0;

@@ -78,7 +78,7 @@ impl Bench {
 
     fn send_on(&mut self, path: PathId, now: Instant) -> u64 {
         let number = self.recovery.next_number(SpaceId::Data);
-        let sent = Sent { number, path, len: 1000, ack_eliciting: true, in_flight: true };
+        let sent = Sent { number, path, len: 1000, ack_eliciting: true, in_flight: true, marked: false };
         self.recovery.on_sent(now, SpaceId::Data, sent, &[record(number)]);
         number
     }
@@ -86,7 +86,8 @@ impl Bench {
     /// Sends a packet that is nothing but an ACK.
     fn send_ack(&mut self, now: Instant) -> u64 {
         let number = self.recovery.next_number(SpaceId::Data);
-        let sent = Sent { number, path: HOME, len: 40, ack_eliciting: false, in_flight: false };
+        let sent =
+            Sent { number, path: HOME, len: 40, ack_eliciting: false, in_flight: false, marked: false };
         self.recovery.on_sent(now, SpaceId::Data, sent, &[Record::Ack { largest: number }]);
         number
     }
@@ -94,7 +95,8 @@ impl Bench {
     /// Sends a seek to another path.
     fn seek(&mut self, now: Instant) -> u64 {
         let number = self.recovery.next_number(SpaceId::Data);
-        let sent = Sent { number, path: OTHER, len: 50, ack_eliciting: true, in_flight: false };
+        let sent =
+            Sent { number, path: OTHER, len: 50, ack_eliciting: true, in_flight: false, marked: false };
         self.recovery.on_sent(now, SpaceId::Data, sent, &[]);
         number
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use peregrine::Instant;
+use peregrine::{Ecn, Instant};
 
 use super::dice::Dice;
 
@@ -23,6 +23,21 @@ pub enum Queue {
     Bytes(usize),
 }
 
+/// What a link does to ECN marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marking {
+    /// Nothing.
+    Keep,
+    /// All datagrams leave without a mark.
+    Bleach,
+    /// What is marked does not arrive.
+    Drop,
+    /// What is marked arrives with this mark.
+    Remark(Ecn),
+    /// What is marked arrives as having experienced congestion when so many datagrams wait already.
+    Congested(usize),
+}
+
 /// How one direction of a path behaves. Built from [`Link::delay`]; perfect but for what is said.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -35,6 +50,7 @@ pub struct Link {
     reorder_by: Duration,
     corruption: f64,
     mtu: usize,
+    marking: Marking,
     outages: Vec<Range<Instant>>,
     down: bool,
 }
@@ -52,6 +68,7 @@ impl Link {
             reorder_by: Duration::ZERO,
             corruption: 0.0,
             mtu: 1472,
+            marking: Marking::Keep,
             outages: Vec::new(),
             down: false,
         }
@@ -102,6 +119,12 @@ impl Link {
     /// The largest UDP payload that passes, in bytes; 1472 unless said.
     pub fn mtu(mut self, bytes: usize) -> Self {
         self.mtu = bytes;
+        self
+    }
+
+    /// What becomes of ECN marks; they are kept unless said.
+    pub fn marking(mut self, marking: Marking) -> Self {
+        self.marking = marking;
         self
     }
 
@@ -195,6 +218,20 @@ impl Wire {
             again: twice.then_some(at + Duration::from_micros(100)),
             flipped: (corrupt && len > 0).then(|| (bit % (len as u64 * 8)) as usize),
         })
+    }
+
+    /// The mark that a datagram arrives with; `None`: it does not arrive because of the one it has.
+    pub fn mark(&self, ecn: Ecn) -> Option<Ecn> {
+        if ecn == Ecn::NotEct {
+            return Some(ecn);
+        }
+        match self.link.marking {
+            Marking::Keep => Some(ecn),
+            Marking::Bleach => Some(Ecn::NotEct),
+            Marking::Drop => None,
+            Marking::Remark(other) => Some(other),
+            Marking::Congested(limit) => Some(if self.waiting.len() >= limit { Ecn::Ce } else { ecn }),
+        }
     }
 
     /// Waits for the wire and occupies it; returns when the datagram has left.

@@ -25,7 +25,7 @@ pub use app::{App, Client, Outcome, Recorder, Request, Served, Server};
 pub use content::{Incoming, Outgoing, Progress, fill};
 pub use dice::Dice;
 pub use host::{Clock, Host, Meanwhile, Serve};
-pub use link::{Link, Queue};
+pub use link::{Link, Marking, Queue};
 pub use nat::{Filtering, Mapping, Nat};
 pub use network::{Datagram, HostId, Verdict};
 pub use shape::{Kind, Shape};

@@ -221,7 +221,11 @@ impl Network {
     }
 
     /// Puts a datagram on its link.
-    fn carry(&mut self, now: Instant, datagram: Datagram) {
+    fn carry(&mut self, now: Instant, mut datagram: Datagram) {
+        let Some(ecn) = self.wire(datagram.from.ip(), datagram.to.ip()).mark(datagram.ecn) else {
+            return self.lose(now, datagram, "its mark");
+        };
+        datagram.ecn = ecn;
         match self.wire(datagram.from.ip(), datagram.to.ip()).carry(now, datagram.payload.len()) {
             Err(loss) => self.lose(now, datagram, &format!("{loss:?}")),
             Ok(carried) => {
@@ -230,7 +234,6 @@ impl Network {
                 if let Some(again) = carried.again {
                     self.launch(again, datagram.clone(), false);
                 }
-                let mut datagram = datagram;
                 if let Some(bit) = carried.flipped {
                     datagram.payload[bit / 8] ^= 1 << (bit % 8);
                 }

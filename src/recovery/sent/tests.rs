@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn packet(number: PacketNumber, in_flight: bool) -> Sent {
-    Sent { number, path: PathId(0), len: 100, ack_eliciting: in_flight, in_flight }
+    Sent { number, path: PathId(0), len: 100, ack_eliciting: in_flight, in_flight, marked: false }
 }
 
 fn ring(numbers: impl IntoIterator<Item = u64>) -> SentPackets {

@@ -67,7 +67,8 @@ fn adjoining_stream_ranges_of_a_run_come_out_as_one() {
     let id = StreamId::from_wire(0);
     for n in 0..10 {
         let stream = Record::Stream { id, offset: n * 1000, len: 1000, fin: n == 9 };
-        let sent = Sent { number: n, path: HOME, len: 1030, ack_eliciting: true, in_flight: true };
+        let sent =
+            Sent { number: n, path: HOME, len: 1030, ack_eliciting: true, in_flight: true, marked: false };
         bench.recovery.on_sent(at(0), SpaceId::Data, sent, &[stream]);
     }
     bench.ack(at(80), &[0..=9]).expect("they were sent");

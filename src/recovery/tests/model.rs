@@ -68,7 +68,7 @@ proptest! {
                 Op::Send { after, in_flight } => {
                     now += ms(after);
                     let number = bench.recovery.next_number(SpaceId::Data);
-                    let sent = Sent { number, path: HOME, len: 1000, ack_eliciting: in_flight, in_flight };
+                    let sent = Sent { number, path: HOME, len: 1000, ack_eliciting: in_flight, in_flight, marked: false };
                     bench.recovery.on_sent(now, SpaceId::Data, sent, &[record(number)]);
                     model.waiting.insert(number, (now, in_flight));
                     model.sent.push(number);

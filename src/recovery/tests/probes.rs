@@ -51,7 +51,7 @@ fn probes_repeat_the_oldest_packets_without_giving_them_up() {
 #[test]
 fn an_ack_of_an_initial_packet_does_not_reset_a_clients_back_off() {
     let mut bench = bench();
-    let sent = Sent { number: 0, path: HOME, len: 1200, ack_eliciting: true, in_flight: true };
+    let sent = Sent { number: 0, path: HOME, len: 1200, ack_eliciting: true, in_flight: true, marked: false };
     bench.recovery.on_sent(at(0), SpaceId::Initial, sent, &[]);
     assert_eq!(bench.timeout(at(120)), Some(Timeout::Probe(SpaceId::Initial)));
     let mut bytes = [0; 8];
@@ -71,7 +71,7 @@ fn an_ack_of_an_initial_packet_does_not_reset_a_clients_back_off() {
 #[test]
 fn discarded_keys_take_their_packets_out_of_flight_and_reset_the_back_off() {
     let mut bench = bench();
-    let sent = Sent { number: 0, path: HOME, len: 1200, ack_eliciting: true, in_flight: true };
+    let sent = Sent { number: 0, path: HOME, len: 1200, ack_eliciting: true, in_flight: true, marked: false };
     bench.recovery.on_sent(at(0), SpaceId::Initial, sent, &[record(0)]);
     bench.timeout(at(120));
     bench.recovery.discard_space(SpaceId::Initial, &mut bench.fates);

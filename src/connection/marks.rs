@@ -1,0 +1,56 @@
+//! ECN between the parts: which datagrams leave marked, and what the peer's counts say to their path
+//! (RFC 9000, Section 13.4).
+
+use super::Connection;
+use super::schedule::Flight;
+use crate::frame::{Ack, EcnCounts};
+use crate::path::ecn::Report;
+use crate::recovery::Fates;
+use crate::time::Instant;
+
+/// Marks of 1-RTT packets, on whatever path: the peer counts them per packet number space.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Packets that left marked.
+    pub(super) sent: u64,
+    /// What the peer counted last.
+    told: EcnCounts,
+}
+
+impl Connection {
+    /// Whether the datagrams of a flight leave marked: those on home, once nothing but 1-RTT packets is sent.
+    #[inline]
+    pub(super) fn marks(&self, flight: &Flight) -> bool {
+        let home = self.paths.home();
+        home.ecn.is_marking() && flight.path == home.id && self.phase.is_confirmed()
+    }
+
+    /// So many packets left marked on home.
+    pub(super) fn on_marked(&mut self, packets: u64) {
+        self.marks.sent = self.marks.sent.saturating_add(packets);
+        self.paths.home_mut().ecn.on_sent(packets);
+    }
+
+    /// An ACK of 1-RTT packets raised the largest acknowledged number: home learns what became of its marks.
+    #[inline(never)]
+    pub(super) fn on_mark_counts(&mut self, now: Instant, ack: &Ack<'_>, fates: &Fates) {
+        let home = self.paths.home_mut();
+        let fate = fates.paths.iter().find(|(id, _)| *id == home.id).map(|(_, fate)| *fate);
+        let fate = fate.unwrap_or_default();
+        let report = Report {
+            newly_acked: fate.marked_acked,
+            sent: self.marks.sent,
+            before: self.marks.told,
+            now: ack.ecn,
+        };
+        if home.ecn.on_ack(&report)
+            && let Some(sent) = fate.newest_acked_sent
+            && home.window.on_congestion(now, sent)
+        {
+            self.stats.congestion_events += 1;
+        }
+        if let Some(counts) = ack.ecn {
+            self.marks.told = counts;
+        }
+    }
+}
