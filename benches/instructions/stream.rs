@@ -87,7 +87,9 @@ pub fn exchange(pair: &mut Pair, link: Link) {
                 _ => {} // nothing else concerns a server that answers
             },
         );
-        assert!(has_spoken, "nobody waits while {} answers are missing", AT_A_TIME - answers.ends);
+        // The last answer may leave its reader with nothing to say.
+        let missing = AT_A_TIME - answers.ends;
+        assert!(has_spoken || missing == 0, "nobody waits while {missing} answers are missing");
     }
     let all = Received { bytes: AT_A_TIME * MESSAGE.len(), ends: AT_A_TIME };
     assert_eq!([answers, requests], [all; 2], "all bytes arrive");
