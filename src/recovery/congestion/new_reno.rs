@@ -38,7 +38,7 @@ impl Controller for NewReno {
         self.credit = self.credit.saturating_add(ack.bytes).min(MAX_WINDOW);
         while self.credit >= self.window && self.window < MAX_WINDOW {
             self.credit -= self.window;
-            self.window += u64::from(self.datagram_size);
+            self.window = self.window.saturating_add(self.datagram_size.into()).min(MAX_WINDOW);
         }
     }
 
@@ -66,6 +66,8 @@ impl Controller for NewReno {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -109,5 +111,30 @@ mod tests {
         reno.on_ack(&ack(7200));
         reno.on_ack(&ack(1200));
         assert_eq!(reno.window(), 12_000);
+    }
+
+    #[test]
+    fn avoidance_ends_at_the_largest_window() {
+        let mut reno = NewReno { slow_start_threshold: 0, ..NewReno::new(1200, MAX_WINDOW - 1) };
+        reno.on_ack(&ack(MAX_WINDOW));
+        assert_eq!(reno.window(), MAX_WINDOW);
+    }
+
+    proptest! {
+        #[test]
+        fn the_window_stays_within_its_bounds(
+            events in prop::collection::vec((0u8..8, any::<u64>()), 0..50),
+            size in 1200u16..,
+        ) {
+            let mut reno = NewReno::new(size, 2 * u64::from(size));
+            for (event, bytes) in events {
+                match event {
+                    0 => reno.on_congestion(Instant::ZERO),
+                    1 => reno.on_persistent(),
+                    _ => reno.on_ack(&AckReport { app_limited: event == 2, ..ack(bytes) }),
+                }
+                prop_assert!((2 * u64::from(size)..=MAX_WINDOW).contains(&reno.window()));
+            }
+        }
     }
 }
