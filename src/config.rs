@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cid::{ConnectionIdGenerator, RandomIds, check_len};
-use crate::crypto::TokenKey;
+use crate::crypto::{ResetKey, TokenKey};
 use crate::error::ConfigError;
 use crate::frame::MigrationTarget;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
@@ -461,7 +461,7 @@ impl ServerConfig {
 pub struct EndpointConfig {
     pub(crate) server: Option<Arc<ServerConfig>>,
     pub(crate) cid_len: usize,
-    pub(crate) reset_secret: Option<[u8; 32]>,
+    pub(crate) reset_key: Option<ResetKey>,
     pub(crate) max_connections: usize,
     /// Makes IDs of `cid_len` bytes.
     pub(crate) ids: Arc<dyn ConnectionIdGenerator>,
@@ -481,7 +481,7 @@ impl EndpointConfig {
         Self {
             server: None,
             cid_len: ids.id_len(),
-            reset_secret: None,
+            reset_key: None,
             max_connections: 100_000,
             ids: Arc::new(ids),
             token_key: None,
@@ -512,7 +512,7 @@ impl EndpointConfig {
     /// The secret that stateless reset tokens are derived from; drawn at random if none is given. Give the same to an
     /// endpoint that takes over the connection IDs of another.
     pub fn reset_secret(mut self, secret: [u8; 32]) -> Self {
-        self.reset_secret = Some(secret);
+        self.reset_key = Some(ResetKey::new(secret));
         self
     }
 
@@ -634,5 +634,11 @@ mod tests {
         assert!(EndpointConfig::client().cid_len(0).is_err());
         assert!(EndpointConfig::client().cid_len(20).is_ok());
         assert!(EndpointConfig::client().cid_len(21).is_err());
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let config = EndpointConfig::client().reset_secret([171; 32]).token_secret([171; 32]);
+        assert!(!format!("{config:?}").contains("171"));
     }
 }

@@ -113,9 +113,9 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     /// An endpoint without connections.
     pub fn new(config: EndpointConfig, mut rng: Box<dyn Rng>) -> Self {
-        let secret = config.reset_secret.unwrap_or_else(|| rng.bytes());
+        let reset_key = config.reset_key.clone().unwrap_or_else(|| ResetKey::new(rng.bytes()));
         let key = [rng.bytes(), rng.bytes()].map(u64::from_be_bytes);
-        let issuer = Arc::new(Issuer::new(Arc::clone(&config.ids), ResetKey::new(secret)));
+        let issuer = Arc::new(Issuer::new(Arc::clone(&config.ids), reset_key));
         let tokens = Tokens::new(&config, &mut *rng);
         Self {
             config,

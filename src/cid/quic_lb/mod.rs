@@ -107,8 +107,8 @@ impl QuicLbConfig {
     /// A configuration without encryption, in whose IDs the first octet says nothing but the codepoint.
     ///
     /// `codepoint` is 0 to 6 and tells configurations apart while one replaces another (Section 3.1). `server_id_len` is
-    /// 1 to 15 bytes, `nonce_len` 4 to 18 bytes, both together at most 19. A server can issue 256 to the power of
-    /// `nonce_len` IDs before it needs another configuration. Each Initial of a stranger takes one, so 6 bytes or more
+    /// 1 to 15 bytes, `nonce_len` 4 to 18 bytes, both together at most 19. A server has 256 to the power of
+    /// `nonce_len` IDs to give before it needs another configuration. Each Initial of a stranger takes one, so 6 bytes or more
     /// are advisable: 4 last a flood of a million Initials a second for little more than an hour.
     ///
     /// # Errors
