@@ -4,15 +4,10 @@ use std::time::Duration;
 
 use super::receive::Seen;
 use super::{Connection, Role};
-use crate::config::MAX_TOKEN;
 use crate::error::{CloseReason, TransportError};
-use crate::event::ConnectionEvent;
-use crate::frame::{Ack, ConnectionClose, Frame, NewToken};
+use crate::frame::{Ack, ConnectionClose, Frame};
 use crate::id::{PathId, SpaceId};
 use crate::time::Instant;
-
-/// Tokens of one server that the application is told of.
-const MAX_TOKENS: u8 = 8;
 
 impl Connection {
     #[inline(always)]
@@ -72,19 +67,6 @@ impl Connection {
         self.refuse_from_client("HANDSHAKE_DONE from a client")?;
         if !self.phase.is_confirmed() {
             self.on_confirmed(now);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn on_new_token(&mut self, new: &NewToken<'_>) -> Result<(), TransportError> {
-        let Role::Client { tokens, .. } = &mut self.role else {
-            return Err(TransportError::protocol_violation("NEW_TOKEN from a client"));
-        };
-        // A server that gives more, or longer ones, is not at fault; they are of no use to us.
-        if *tokens < MAX_TOKENS && new.token.len() <= MAX_TOKEN {
-            *tokens += 1;
-            self.events.push_back(ConnectionEvent::NewToken(new.token.to_vec()));
         }
         Ok(())
     }

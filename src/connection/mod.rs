@@ -16,6 +16,7 @@ mod ids;
 mod lures;
 mod marks;
 mod migrations;
+mod new_token;
 mod phase;
 mod receive;
 mod retry;
@@ -469,11 +470,6 @@ impl Connection {
         };
         let ids = self.local_ids.ids().map(Note::Retired);
         first.into_iter().chain(ids).chain(self.remote_ids.tokens().map(Note::TokenGone))
-    }
-
-    /// Gives the client a token for a later connection.
-    pub(crate) fn give_token(&mut self, token: Vec<u8>) {
-        self.control.give(token);
     }
 
     /// Takes buffers on loan, until [`Connection::give_back`].
