@@ -5,18 +5,17 @@
 use libfuzzer_sys::fuzz_target;
 use peregrine::ConnectionId;
 use peregrine::internals::{
-    Allowance, DatagramWriter, Header, Invariant, PacketHeader, Packets, Ping, VERSION_1, number, reset,
-    retry,
+    Allowance, DatagramWriter, Header, Invariant, PacketHeader, Packets, Ping, number, reset, retry,
 };
 
 /// The header as we would write it, if we write such packets.
 fn outgoing<'a>(header: &PacketHeader, packet: &'a [u8]) -> Option<Header<'a>> {
     Some(match *header {
         PacketHeader::Short { dcid } => Header::Short { dcid },
-        PacketHeader::Initial { dcid, scid, ref token } => {
-            Header::Initial { version: VERSION_1, dcid, scid, token: packet.get(token.clone())? }
+        PacketHeader::Initial { version, dcid, scid, ref token } => {
+            Header::Initial { version, dcid, scid, token: packet.get(token.clone())? }
         }
-        PacketHeader::Handshake { dcid, scid } => Header::Handshake { version: VERSION_1, dcid, scid },
+        PacketHeader::Handshake { version, dcid, scid } => Header::Handshake { version, dcid, scid },
         PacketHeader::ZeroRtt { .. }
         | PacketHeader::Retry { .. }
         | PacketHeader::VersionNegotiation { .. }
@@ -28,9 +27,9 @@ fn outgoing<'a>(header: &PacketHeader, packet: &'a [u8]) -> Option<Header<'a>> {
 fn alike(one: &PacketHeader, other: &PacketHeader) -> bool {
     match (one, other) {
         (
-            PacketHeader::Initial { dcid, scid, token },
-            PacketHeader::Initial { dcid: dcid2, scid: scid2, token: token2 },
-        ) => dcid == dcid2 && scid == scid2 && token.len() == token2.len(),
+            PacketHeader::Initial { version, dcid, scid, token },
+            PacketHeader::Initial { version: version2, dcid: dcid2, scid: scid2, token: token2 },
+        ) => version == version2 && dcid == dcid2 && scid == scid2 && token.len() == token2.len(),
         (one, other) => one == other,
     }
 }

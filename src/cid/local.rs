@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
     use crate::frame::{Frame, Frames};
-    use crate::packet::{Allowance, DatagramWriter, Header};
+    use crate::packet::{Allowance, DatagramWriter, Header, Version};
 
     fn id(n: u64) -> ConnectionId {
         ConnectionId::new(&n.to_be_bytes()).expect("eight bytes")
@@ -388,7 +388,7 @@ mod tests {
         let mut ids = ids(10, 1);
         let (mut buf, mut records) = ([0; 1200], Vec::new());
         let mut datagram = DatagramWriter::new(&mut buf, &mut records);
-        let header = Header::Handshake { version: 1, dcid: id(77), scid: id(0) };
+        let header = Header::Handshake { version: Version::V1, dcid: id(77), scid: id(0) };
         let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room for a packet");
         ids.write(&mut packet);
         assert!(!packet.carries());

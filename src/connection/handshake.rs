@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::phase::Phase;
 use super::space::Space;
-use super::{ACK_DELAY_EXPONENT, Connection, Note, Peer, Role, VERSION};
+use super::{ACK_DELAY_EXPONENT, Connection, Note, Peer, Role};
 use crate::config::{ClientConfig, TransportConfig};
 use crate::crypto::{Level, Output};
 use crate::error::TransportError;
@@ -257,5 +257,3 @@ impl Connection {
         self.scratch = Some(scratch);
     }
 }
-
-const _: () = assert!(VERSION == 1);

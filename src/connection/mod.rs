@@ -42,6 +42,7 @@ use crate::event::ConnectionEvent;
 use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
 use crate::net::{FourTuple, Local};
+use crate::packet::Version;
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
@@ -66,9 +67,6 @@ use retry::Retried;
 use space::{Space, Spaces};
 use steer::Steering;
 pub(crate) use transmit::Polled;
-
-/// The QUIC version spoken.
-pub const VERSION: u32 = 1;
 
 /// Exponent by which our ACK delays are scaled (RFC 9000, Section 18.2: the default).
 const ACK_DELAY_EXPONENT: u8 = 3;
@@ -99,6 +97,8 @@ enum Role {
 /// What a client's first packet says, and what its token proves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
+    /// The version of its first packet.
+    pub(crate) version: Version,
     /// The ID it went to.
     pub(crate) dcid: ConnectionId,
     /// What the client calls itself.
@@ -173,6 +173,7 @@ pub struct Connection {
     rng: Box<dyn Rng>,
     issuer: Arc<Issuer>,
     original_id: ConnectionId,
+    version: Version,
 }
 
 impl fmt::Debug for Connection {
@@ -216,6 +217,7 @@ fn fresh_path(
 /// What both sides are born with.
 struct Birth {
     now: Instant,
+    version: Version,
     tuple: FourTuple,
     /// The ID packets go to at first.
     dcid: ConnectionId,
@@ -239,13 +241,14 @@ impl Connection {
         let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
         let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
+        let version = Version::V1;
         let params = handshake::client_params(&config, scid);
-        let tls = Handshake::client(&config.tls, name, params, VERSION)
+        let tls = Handshake::client(&config.tls, name, params, version)
             .map_err(|e| ConnectError::Tls(e.to_string()))?;
-        let keys = KeyRing::initial(VERSION, &dcid, Side::Client);
+        let keys = KeyRing::initial(version, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
         let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None, tokens: 0 };
-        let birth = Birth { now, tuple, dcid, scid, rng, issuer };
+        let birth = Birth { now, version, tuple, dcid, scid, rng, issuer };
         // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
         let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
         connection.notes.push_back(Note::Issued(scid));
@@ -263,12 +266,12 @@ impl Connection {
         scid: ConnectionId,
         issuer: Arc<Issuer>,
     ) -> Self {
-        let Caller { dcid: first_dcid, scid: client_id, before_retry, proved } = caller;
-        let tls = Handshake::server(&config.tls, VERSION);
-        let keys = KeyRing::initial(VERSION, &first_dcid, Side::Server);
+        let Caller { version, dcid: first_dcid, scid: client_id, before_retry, proved } = caller;
+        let tls = Handshake::server(&config.tls, version);
+        let keys = KeyRing::initial(version, &first_dcid, Side::Server);
         let transport = Arc::clone(&config.transport);
         let role = Role::Server { config, first_dcid, before_retry };
-        let birth = Birth { now, tuple, dcid: client_id, scid, rng, issuer };
+        let birth = Birth { now, version, tuple, dcid: client_id, scid, rng, issuer };
         let state = if proved { PathState::Validated } else { PathState::Unproven { budget: Budget::new() } };
         let mut connection = Self::new(birth, transport, role, tls, keys, state);
         connection.notes.push_back(Note::Issued(scid));
@@ -284,7 +287,7 @@ impl Connection {
         keys: KeyRing,
         state: PathState,
     ) -> Self {
-        let Birth { now, tuple, dcid, scid, rng, issuer } = birth;
+        let Birth { now, version, tuple, dcid, scid, rng, issuer } = birth;
         let side = match role {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
@@ -325,6 +328,7 @@ impl Connection {
             rng,
             issuer,
             original_id: scid,
+            version,
             scratch: None,
             config,
             role,
@@ -384,6 +388,11 @@ impl Connection {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
         }
+    }
+
+    /// The version of QUIC that is spoken.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// What was counted so far.

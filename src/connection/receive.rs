@@ -171,6 +171,9 @@ impl Connection {
         packet: Packet<'_>,
     ) -> Result<(), DropReason> {
         let Packet { header, bytes, number_at } = packet;
+        if header.version().is_some_and(|version| version != self.version) {
+            return Err(DropReason::Version);
+        }
         if let PacketHeader::Retry { .. } = header {
             return self.on_retry(now, came.path, bytes);
         }

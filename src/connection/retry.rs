@@ -3,7 +3,7 @@
 //!
 //! Obeyed once, and only before anything else was heard from the server.
 
-use super::{Connection, Role, VERSION};
+use super::{Connection, Role};
 use crate::config::MAX_TOKEN;
 use crate::crypto::KeyRing;
 use crate::id::{ConnectionId, Side, SpaceId};
@@ -60,7 +60,7 @@ impl Connection {
         self.remote_ids.set_handshake_id(scid);
         self.paths.home_mut().dcid = scid;
         if let Some(space) = self.spaces.get_mut(SpaceId::Initial) {
-            space.keys = KeyRing::initial(VERSION, &scid, Side::Client);
+            space.keys = KeyRing::initial(self.version, &scid, Side::Client);
         }
         self.say_hello_again(now);
         Ok(())
@@ -82,6 +82,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Version;
 
     fn id(bytes: &[u8]) -> ConnectionId {
         ConnectionId::new(bytes).expect("a connection ID")
@@ -90,7 +91,8 @@ mod tests {
     /// A Retry from `scid` with a token of `token_len` bytes, to a client whose Initial went to 01020304.
     fn retry(scid: &[u8], token_len: usize) -> Vec<u8> {
         let mut packet = vec![0; 2000];
-        let retry = Retry { dcid: id(&[9; 8]), scid: id(scid), token: &vec![7; token_len] };
+        let retry =
+            Retry { version: Version::V1, dcid: id(&[9; 8]), scid: id(scid), token: &vec![7; token_len] };
         let len = retry.write(&mut packet, &id(&[1, 2, 3, 4]), 0).expect("there is room");
         packet.truncate(len);
         packet

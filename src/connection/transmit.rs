@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroUsize};
 
 use super::phase::Phase;
 use super::schedule::{Flight, Purpose};
-use super::{Connection, Role, VERSION};
+use super::{Connection, Role};
 use crate::config::MIN_DATAGRAM;
 use crate::frame::{Ping, Record};
 use crate::id::{ConnectionId, PathId, SpaceId};
@@ -294,13 +294,13 @@ impl Connection {
         let dcid = self.dcid_on(path);
         match space {
             SpaceId::Initial => Header::Initial {
-                version: VERSION,
+                version: self.version,
                 dcid,
                 scid: self.original_local_id(),
                 token: self.token(),
             },
             SpaceId::Handshake => {
-                Header::Handshake { version: VERSION, dcid, scid: self.original_local_id() }
+                Header::Handshake { version: self.version, dcid, scid: self.original_local_id() }
             }
             SpaceId::Data => Header::Short { dcid },
         }

@@ -10,6 +10,7 @@ use rustls::KeyLog;
 
 use super::{KeyRing, Level, Secret, Suite};
 use crate::id::Side;
+use crate::packet::Version;
 
 /// Hears the secrets of one connection, and passes them on.
 pub struct SecretLog {
@@ -50,7 +51,7 @@ impl SecretLog {
     }
 
     /// Makes keys of the secrets of a level, which are forgotten then.
-    pub fn keys(&self, level: Level, side: Side, version: u32, suite: Suite) -> Option<KeyRing> {
+    pub fn keys(&self, level: Level, side: Side, version: Version, suite: Suite) -> Option<KeyRing> {
         let mut heard = self.lock();
         let (client, server) = match level {
             Level::Initial => return None,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::schedule::{HeaderKey, PacketKey, Schedule, Secret, Suite};
 use crate::error::TransportError;
 use crate::id::{ConnectionId, PacketNumber, Side};
-use crate::packet::{Draft, number};
+use crate::packet::{Draft, Version, number};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -97,7 +97,7 @@ impl KeyRing {
     /// The keys of Initial packets, from the ID that the client's first one goes to (RFC 9001, Section 5.2).
     ///
     /// `side` is ours.
-    pub fn initial(version: u32, dcid: &ConnectionId, side: Side) -> Self {
+    pub fn initial(version: Version, dcid: &ConnectionId, side: Side) -> Self {
         let schedule = Schedule::new(version, Suite::Aes128Gcm);
         let (ours, theirs) =
             (schedule.initial_secret(dcid, side), schedule.initial_secret(dcid, side.other()));
@@ -105,12 +105,12 @@ impl KeyRing {
     }
 
     /// The keys of Handshake packets, from the handshake traffic secrets of TLS.
-    pub fn handshake(version: u32, suite: Suite, ours: &Secret, theirs: &Secret) -> Self {
+    pub fn handshake(version: Version, suite: Suite, ours: &Secret, theirs: &Secret) -> Self {
         Self::new(Schedule::new(version, suite), ours, theirs)
     }
 
     /// The keys of 1-RTT packets, from the first application traffic secrets of TLS.
-    pub fn one_rtt(version: u32, suite: Suite, ours: Secret, theirs: Secret) -> Self {
+    pub fn one_rtt(version: Version, suite: Suite, ours: Secret, theirs: Secret) -> Self {
         let schedule = Schedule::new(version, suite);
         let mut ring = Self::new(schedule, &ours, &theirs);
         let next = schedule.packet_key(&schedule.next_secret(&theirs));

@@ -17,20 +17,15 @@ use super::key_log::SecretLog;
 use super::{Level, Output, Suite};
 use crate::error::{Code, TransportError};
 use crate::id::Side;
+use crate::packet::Version;
 
 /// TLS alert: a parameter contradicts another (RFC 8446, Section 6.2).
 const ILLEGAL_PARAMETER: u8 = 47;
 
-/// Why TLS did not begin.
+/// Why TLS did not begin: the configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TlsRefused {
-    /// rustls has no such version.
-    #[error("TLS has no rules for QUIC version {0:#010x}")]
-    Version(u32),
-    /// The configuration cannot be used.
-    #[error("{0}; enable TLS 1.3 and a cipher suite that QUIC can use")]
-    Config(rustls::Error),
-}
+#[error("{0}; enable TLS 1.3 and a cipher suite that QUIC can use")]
+pub struct TlsRefused(rustls::Error);
 
 /// What a complete handshake leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +43,7 @@ pub struct HandshakeSummary {
 /// A TLS handshake as QUIC sees it. May be dropped once complete, if no more TLS messages are to be understood.
 pub struct Handshake {
     stage: Stage,
-    version: u32,
+    version: Version,
     side: Side,
     secrets: Arc<SecretLog>,
     suite: Option<Suite>,
@@ -81,7 +76,7 @@ impl Handshake {
         config: &Arc<rustls::ClientConfig>,
         name: ServerName<'static>,
         params: Vec<u8>,
-        version: u32,
+        version: Version,
     ) -> Result<Self, TlsRefused> {
         let secrets = Arc::new(SecretLog::before(&config.key_log));
         let mut config = rustls::ClientConfig::clone(config);
@@ -89,23 +84,23 @@ impl Handshake {
         // 0-RTT is not spoken yet.
         config.enable_early_data = false;
         let asked_for = name.to_str().into_owned();
-        let tls = quic::ClientConnection::new(Arc::new(config), tls_version(version)?, name, params)
-            .map_err(TlsRefused::Config)?;
+        let tls = quic::ClientConnection::new(Arc::new(config), tls_version(version), name, params)
+            .map_err(TlsRefused)?;
         let mut handshake = Self::new(Side::Client, version, secrets, Stage::Running(Box::new(tls.into())));
         handshake.server_name = Some(asked_for);
-        handshake.collect().map_err(|fault| TlsRefused::Config(rustls::Error::General(fault.to_string())))?;
+        handshake.collect().map_err(|fault| TlsRefused(rustls::Error::General(fault.to_string())))?;
         Ok(handshake)
     }
 
     /// Begins as a server, which waits for a ClientHello. What is wrong with the configuration is said by
     /// [`Handshake::check_server`] in time, and by [`Handshake::begin`] when it is too late.
-    pub fn server(config: &Arc<rustls::ServerConfig>, version: u32) -> Self {
+    pub fn server(config: &Arc<rustls::ServerConfig>, version: Version) -> Self {
         let secrets = Arc::new(SecretLog::before(&config.key_log));
         let stage = Stage::Listening { config: Arc::clone(config), hello: ClientHello::default() };
         Self::new(Side::Server, version, secrets, stage)
     }
 
-    fn new(side: Side, version: u32, secrets: Arc<SecretLog>, stage: Stage) -> Self {
+    fn new(side: Side, version: Version, secrets: Arc<SecretLog>, stage: Stage) -> Self {
         Self {
             stage,
             version,
@@ -178,8 +173,8 @@ impl Handshake {
         let kept = std::mem::take(hello).into_bytes();
         let config = Arc::new(for_quic(config, Arc::clone(&self.secrets) as Arc<dyn KeyLog>));
         let refused = || TransportError::internal("the server's TLS configuration cannot be used for QUIC");
-        let version = tls_version(self.version).map_err(|_| refused())?;
-        let tls = quic::ServerConnection::new(config, version, params).map_err(|_| refused())?;
+        let tls =
+            quic::ServerConnection::new(config, tls_version(self.version), params).map_err(|_| refused())?;
         self.stage = Stage::Running(Box::new(tls.into()));
         self.feed(Level::Initial, &kept)
     }
@@ -287,10 +282,10 @@ fn wrong_level() -> TransportError {
 }
 
 /// What rustls calls a version of QUIC.
-fn tls_version(version: u32) -> Result<quic::Version, TlsRefused> {
+fn tls_version(version: Version) -> quic::Version {
     match version {
-        crate::packet::VERSION_1 => Ok(quic::Version::V1),
-        other => Err(TlsRefused::Version(other)),
+        Version::V1 => quic::Version::V1,
+        Version::V2 => quic::Version::V2,
     }
 }
 

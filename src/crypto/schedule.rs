@@ -1,4 +1,5 @@
-//! How secrets become keys: cipher suites, HKDF labels, and the key of one direction (RFC 9001, Section 5).
+//! How secrets become keys: cipher suites, HKDF labels, and the key of one direction (RFC 9001, Section 5; RFC 9369,
+//! Section 3.3).
 //!
 //! We derive keys ourselves, over ring, because the secrets must be able to travel: rustls gives its own keys away to
 //! nobody. What ring makes of a key cannot be wiped; secrets and our copies of them are.
@@ -10,7 +11,7 @@ use ring::hkdf::{self, KeyType, Okm, Prk, Salt};
 use zeroize::Zeroize;
 
 use crate::id::{ConnectionId, PacketNumber, Side};
-use crate::packet::TAG_LEN;
+use crate::packet::{TAG_LEN, Version};
 
 /// A cipher suite of TLS 1.3 that QUIC uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,7 +113,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a version calls the things it derives (RFC 9001, Sections 5.1, 5.2 and 6.1).
+/// What a version calls the things it derives (RFC 9001, Sections 5.1, 5.2 and 6.1; RFC 9369, Section 3.3).
 #[derive(Debug)]
 struct Labels {
     salt: [u8; 20],
@@ -133,6 +134,17 @@ const LABELS_1: Labels = Labels {
     update: b"quic ku",
 };
 
+const LABELS_2: Labels = Labels {
+    salt: [
+        0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9,
+        0xbd, 0x2e, 0xd9,
+    ],
+    key: b"quicv2 key",
+    iv: b"quicv2 iv",
+    header: b"quicv2 hp",
+    update: b"quicv2 ku",
+};
+
 /// The key schedule of one suite in one version.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
@@ -141,10 +153,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `version`; each version that is spoken has labels of its own, and only 1 is.
-    pub fn new(version: u32, suite: Suite) -> Self {
-        debug_assert_eq!(version, crate::packet::VERSION_1, "keys are derived for versions we speak");
-        Self { suite, labels: &LABELS_1 }
+    /// The schedule of `suite` with the labels of `version`.
+    pub fn new(version: Version, suite: Suite) -> Self {
+        let labels = match version {
+            Version::V1 => &LABELS_1,
+            Version::V2 => &LABELS_2,
+        };
+        Self { suite, labels }
     }
 
     /// The suite.
@@ -277,11 +292,11 @@ mod tests {
     use super::*;
     use crate::packet::vectors::{hex, vector};
 
-    #[test]
-    fn the_initial_secrets_of_rfc_9001_a_1_are_derived() {
-        let vector = vector("rfc9001_appendix_a.json");
+    /// The secrets and IVs of Initial packets in the file `name` of vectors.
+    fn check_initial_secrets(version: Version, name: &str) {
+        let vector = vector(name);
         let dcid = ConnectionId::new(&hex(&vector["dcid"])).expect("a connection ID");
-        let schedule = Schedule::new(1, Suite::Aes128Gcm);
+        let schedule = Schedule::new(version, Suite::Aes128Gcm);
         let client = schedule.initial_secret(&dcid, Side::Client);
         let server = schedule.initial_secret(&dcid, Side::Server);
         assert_eq!(client.as_bytes(), hex(&vector["client_initial"]["secret"]));
@@ -291,17 +306,30 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_after_a_key_update_is_that_of_rfc_9001_a_5() {
-        let vector = &vector("rfc9001_appendix_a.json")["chacha20_short_header"];
-        let secret = Secret::new(&hex(&vector["secret"])).expect("32 bytes");
-        let next = Schedule::new(1, Suite::ChaCha20Poly1305).next_secret(&secret);
-        assert_eq!(next.as_bytes(), hex(&vector["ku"]));
+    fn the_initial_secrets_of_rfc_9001_a_1_are_derived() {
+        check_initial_secrets(Version::V1, "rfc9001_appendix_a.json");
+    }
+
+    #[test]
+    fn the_initial_secrets_of_rfc_9369_a_1_are_derived() {
+        check_initial_secrets(Version::V2, "rfc9369_appendix_a.json");
+    }
+
+    #[test]
+    fn the_secret_after_a_key_update_is_that_of_rfc_9001_a_5_and_rfc_9369_a_5() {
+        let files = [(Version::V1, "rfc9001_appendix_a.json"), (Version::V2, "rfc9369_appendix_a.json")];
+        for (version, file) in files {
+            let vector = &vector(file)["chacha20_short_header"];
+            let secret = Secret::new(&hex(&vector["secret"])).expect("32 bytes");
+            let next = Schedule::new(version, Suite::ChaCha20Poly1305).next_secret(&secret);
+            assert_eq!(next.as_bytes(), hex(&vector["ku"]));
+        }
     }
 
     #[test]
     fn nothing_secret_is_printed() {
         let secret = Secret::new(&[0xab; 32]).expect("32 bytes");
-        let schedule = Schedule::new(1, Suite::Aes128Gcm);
+        let schedule = Schedule::new(Version::V1, Suite::Aes128Gcm);
         let printed = format!("{secret:?} {:?}", schedule.keys(&secret));
         assert_eq!(printed, "Secret(..) (PacketKey(..), HeaderKey(..))");
     }

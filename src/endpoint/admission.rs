@@ -14,8 +14,8 @@ use crate::connection::{Caller, Connection};
 use crate::error::{AcceptError, Code, RetryError, TransportError, UnknownIncoming};
 use crate::id::{ConnectionHandle, ConnectionId, IncomingHandle};
 use crate::net::{Ecn, FourTuple};
-use crate::packet::initial_token;
 use crate::packet::retry::Retry;
+use crate::packet::{Version, initial_token};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -28,13 +28,13 @@ const INVALID_TOKEN: TransportError =
     TransportError { code: Code::INVALID_TOKEN, frame: 0, reason: "the token of the Retry is not valid" };
 
 impl Endpoint {
-    /// A client's first Initial; `dcid` and `scid` are its header's.
+    /// A client's first Initial; its version, `dcid` and `scid` are its header's.
     pub(super) fn on_first(
         &mut self,
         now: Instant,
         path: FourTuple,
         ecn: Ecn,
-        (dcid, scid): (ConnectionId, ConnectionId),
+        (version, dcid, scid): (Version, ConnectionId, ConnectionId),
         datagram: &mut [u8],
     ) {
         let Some(config) = self.config.server.clone() else {
@@ -49,7 +49,7 @@ impl Endpoint {
             Proof::Retried { original_dcid } => Some(original_dcid),
             Proof::Nothing | Proof::Earlier { .. } | Proof::Invalid => None,
         };
-        let caller = Caller { dcid, scid, before_retry, proved: proof.is_valid() };
+        let caller = Caller { version, dcid, scid, before_retry, proved: proof.is_valid() };
         if proof == Proof::Invalid {
             return self.turn_away(now, path, &caller, (DropReason::InvalidToken, INVALID_TOKEN), datagram);
         }
@@ -141,7 +141,7 @@ impl Endpoint {
         let token = self.tokens.retry(now, self.rng.bytes(), path.remote, caller.dcid, scid);
         let [random] = self.rng.bytes();
         let mut bytes = vec![0; usize::from(MIN_DATAGRAM)];
-        let retry = Retry { dcid: caller.scid, scid, token: &token };
+        let retry = Retry { version: caller.version, dcid: caller.scid, scid, token: &token };
         let Some(len) = retry.write(&mut bytes, &caller.dcid, random) else { return false };
         bytes.truncate(len);
         self.answers.push_back(Answer { path, bytes });

@@ -3,19 +3,23 @@
 //! Everything here costs constant work and no memory, whatever the datagram claims.
 
 use crate::config::MIN_DATAGRAM;
-use crate::connection::VERSION;
 use crate::id::ConnectionId;
-use crate::packet::Invariant;
+use crate::packet::{Invariant, LongType, Version};
 use crate::stats::DropReason;
 
 /// Shortest connection ID a client may pick for its first Initial, in bytes (RFC 9000, Section 7.2).
 const MIN_FIRST_DCID: usize = 8;
+
+/// The versions that are accepted from a client.
+pub const ACCEPTED: [Version; 1] = [Version::V1];
 
 /// What a first packet asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum First {
     /// A client wants to connect.
     Connect {
+        /// The version it speaks, one of those accepted.
+        version: Version,
         /// The random ID it sent to.
         dcid: ConnectionId,
         /// The ID it wants to be called.
@@ -54,24 +58,25 @@ fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> 
         // A Version Negotiation packet answers a client; without a connection there is none.
         return First::Nothing(DropReason::UnexpectedType);
     }
-    // The type bits of version 1: two is Handshake (RFC 9000, Section 17.2). It goes to an ID that its receiver issued;
-    // an Initial or a 0-RTT packet may go to one that its client made up, which tells nothing.
-    if version == VERSION && first & 0x30 == 0x20 {
+    let spoken = Version::from_wire(version);
+    let long = spoken.map(|version| version.long_type(first));
+    // A Handshake packet goes to an ID that its receiver issued; an Initial or a 0-RTT packet may go to one that its
+    // client made up, which tells nothing.
+    if long == Some(LongType::Handshake) {
         return ConnectionId::new(dcid)
             .map_or(First::Nothing(DropReason::Malformed), |dcid| First::Late { dcid });
     }
     if len < usize::from(MIN_DATAGRAM) {
         return First::Nothing(DropReason::SmallInitial);
     }
-    if version != VERSION {
+    let Some(version) = spoken.filter(|version| ACCEPTED.contains(version)) else {
         return First::OtherVersion;
-    }
-    // Zero is Initial (RFC 9000, Section 17.2.2).
-    if first & 0x30 != 0 {
+    };
+    if long != Some(LongType::Initial) {
         return First::Nothing(DropReason::UnknownConnection);
     }
     match (ConnectionId::new(dcid), ConnectionId::new(scid)) {
-        (Some(dcid), Some(scid)) if dcid.len() >= MIN_FIRST_DCID => First::Connect { dcid, scid },
+        (Some(dcid), Some(scid)) if dcid.len() >= MIN_FIRST_DCID => First::Connect { version, dcid, scid },
         _ => First::Nothing(DropReason::Malformed),
     }
 }
@@ -94,7 +99,7 @@ mod tests {
     fn a_large_initial_wants_to_connect() {
         let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
         let first = judge(&long(0xc0, 1, &[7; 8], 1200), 8);
-        assert_eq!(first, First::Connect { dcid, scid: ConnectionId::EMPTY });
+        assert_eq!(first, First::Connect { version: Version::V1, dcid, scid: ConnectionId::EMPTY });
     }
 
     #[test]
@@ -118,6 +123,7 @@ mod tests {
     fn a_handshake_packet_of_any_size_is_late_and_a_0_rtt_packet_is_not() {
         let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
         assert_eq!(judge(&long(0xe0, 1, &[7; 8], 100), 8), First::Late { dcid });
+        assert_eq!(judge(&long(0xf0, 0x6b33_43cf, &[7; 8], 100), 8), First::Late { dcid });
         assert_eq!(judge(&long(0xe0, 1, &[7; 21], 100), 8), First::Nothing(DropReason::Malformed));
         assert_eq!(judge(&long(0xd0, 1, &[7; 8], 1200), 8), First::Nothing(DropReason::UnknownConnection));
     }

@@ -25,13 +25,13 @@ use slab::Slab;
 
 use crate::cid::Owner;
 use crate::config::{ClientConfig, EndpointConfig};
-use crate::connection::{Connection, Issuer, Note, Polled, Scratch, VERSION};
+use crate::connection::{Connection, Issuer, Note, Polled, Scratch};
 use crate::crypto::ResetKey;
 use crate::error::ConnectError;
 use crate::event::{Event, Output};
 use crate::id::{ConnectionHandle, ConnectionId};
 use crate::net::{Arrival, Ecn, FourTuple, Transmit};
-use crate::packet::{Invariant, dcid_of, reset, version_negotiation};
+use crate::packet::{Invariant, Version, dcid_of, reset, version_negotiation};
 use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
@@ -189,7 +189,9 @@ impl Endpoint {
     /// A datagram that belongs to no connection.
     fn handle_stranger(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
         match incoming::judge(datagram, self.config.cid_len) {
-            First::Connect { dcid, scid } => self.on_first(now, path, ecn, (dcid, scid), datagram),
+            First::Connect { version, dcid, scid } => {
+                self.on_first(now, path, ecn, (version, dcid, scid), datagram)
+            }
             First::OtherVersion => {
                 self.stats.drop(DropReason::Version);
                 self.answer_version(now, path, datagram);
@@ -242,7 +244,9 @@ impl Endpoint {
             return;
         };
         let mut bytes = vec![0; datagram.len()];
-        if let Some(len) = version_negotiation(&mut bytes, scid, dcid, random, &[VERSION]) {
+        if let Some(len) =
+            version_negotiation(&mut bytes, scid, dcid, random, &incoming::ACCEPTED.map(Version::wire))
+        {
             bytes.truncate(len);
             self.answers.push_back(Answer { path, bytes });
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::config::MIN_DATAGRAM;
-use crate::connection::{Caller, VERSION};
+use crate::connection::Caller;
 use crate::crypto::KeyRing;
 use crate::error::TransportError;
 use crate::frame::ConnectionClose;
@@ -24,10 +24,10 @@ pub fn refusal(
     fault: &TransportError,
     datagram: &mut [u8],
 ) -> Option<Vec<u8>> {
-    let mut keys = KeyRing::initial(VERSION, &caller.dcid, Side::Server);
+    let mut keys = KeyRing::initial(caller.version, &caller.dcid, Side::Server);
     let mut packets = Packets::new(datagram, own.len()).map_while(Result::ok);
     let authentic = packets.any(|packet| {
-        matches!(packet.header, PacketHeader::Initial { .. })
+        matches!(packet.header, PacketHeader::Initial { version, .. } if version == caller.version)
             && keys.open(packet.bytes, packet.number_at, 0, now, || Duration::ZERO).is_ok()
     });
     if !authentic {
@@ -35,7 +35,7 @@ pub fn refusal(
     }
     let (mut bytes, mut records) = (vec![0; usize::from(MIN_DATAGRAM)], Vec::new());
     let mut datagram = DatagramWriter::new(&mut bytes, &mut records);
-    let header = Header::Initial { version: VERSION, dcid: caller.scid, scid: own, token: &[] };
+    let header = Header::Initial { version: caller.version, dcid: caller.scid, scid: own, token: &[] };
     let mut packet = datagram.begin(&header, 0, None, Allowance::Full)?;
     packet.write(&ConnectionClose::fault(fault)).ok()?;
     let draft = packet.finish();

@@ -167,6 +167,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Version;
 
     fn id(byte: u8) -> ConnectionId {
         ConnectionId::new(&[byte; 8]).expect("eight bytes are a connection ID")
@@ -175,7 +176,7 @@ mod tests {
     fn client(number: u8, proof: Proof) -> (FourTuple, Caller, Proof) {
         let path = FourTuple { local: Local::default(), remote: ([192, 0, 2, number], 5000).into() };
         let (dcid, scid, proved) = (id(number), id(99), proof.is_valid());
-        (path, Caller { dcid, scid, before_retry: None, proved }, proof)
+        (path, Caller { version: Version::V1, dcid, scid, before_retry: None, proved }, proof)
     }
 
     const PROVED: Proof = Proof::Earlier { salt: [7; 16] };

@@ -1,21 +1,20 @@
-//! Headers of received packets: first what no version may change (RFC 8999), then version 1 (RFC 9000, Section 17).
+//! Headers of received packets: first what no version may change (RFC 8999), then versions 1 and 2 (RFC 9000, Section
+//! 17; RFC 9369, Section 3.2).
 //!
 //! Nothing here is authentic yet. Header protection still covers the low bits of the first byte and the packet
 //! number, so neither is looked at.
 
 use std::ops::Range;
 
+use super::version::{LongType, Version};
 use crate::codec::{Reader, Truncated, Writer};
 use crate::id::ConnectionId;
 use crate::stats::DropReason;
 
-/// QUIC version 1 (RFC 9000).
-pub const VERSION_1: u32 = 1;
-
 /// The first bit of a packet: set in a long header.
 pub(super) const LONG: u8 = 0x80;
 
-/// The second bit: set in every packet of version 1, Version Negotiation apart.
+/// The second bit: set in every packet of the versions we speak, Version Negotiation apart.
 pub(super) const FIXED: u8 = 0x40;
 
 /// Whether a packet begins with a short header.
@@ -24,7 +23,7 @@ pub fn is_short(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| first & LONG == 0)
 }
 
-/// Whether a packet has the bit that every packet of version 1 has set, Version Negotiation apart.
+/// Whether a packet has the bit that every packet of ours has set, Version Negotiation apart.
 #[inline]
 pub fn has_fixed_bit(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| first & FIXED != 0)
@@ -116,6 +115,8 @@ pub enum PacketHeader {
     },
     /// Initial.
     Initial {
+        /// Which its keys, too, are made for.
+        version: Version,
         /// Ours, or the one a client chose for its first flight.
         dcid: ConnectionId,
         /// The sender's.
@@ -125,6 +126,8 @@ pub enum PacketHeader {
     },
     /// 0-RTT.
     ZeroRtt {
+        /// Which its keys, too, are made for.
+        version: Version,
         /// Ours, or the one a client chose for its first flight.
         dcid: ConnectionId,
         /// The sender's.
@@ -132,6 +135,8 @@ pub enum PacketHeader {
     },
     /// Handshake.
     Handshake {
+        /// Which its keys, too, are made for.
+        version: Version,
         /// Ours.
         dcid: ConnectionId,
         /// The sender's.
@@ -139,6 +144,8 @@ pub enum PacketHeader {
     },
     /// Retry: its token and its integrity tag follow.
     Retry {
+        /// Which its tag, too, is made for.
+        version: Version,
         /// Ours.
         dcid: ConnectionId,
         /// What the server calls itself from now on.
@@ -182,26 +189,27 @@ impl Long {
         };
         let body_at = bytes.len() - rest.len();
         let whole = |header, fixed| Ok(Self { header, number_at: body_at, len: bytes.len(), fixed });
-        if version != VERSION_1 && version != 0 {
+        let spoken = Version::from_wire(version);
+        if spoken.is_none() && version != 0 {
             return whole(PacketHeader::OtherVersion { version }, true);
         }
         let (Some(dcid), Some(scid)) = (ConnectionId::new(dcid), ConnectionId::new(scid)) else {
             return Err(DropReason::Malformed);
         };
-        if version == 0 {
+        let Some(version) = spoken else {
             return whole(PacketHeader::VersionNegotiation { dcid, scid }, true);
-        }
+        };
         let fixed = first & FIXED != 0;
         let mut reader = Reader::new(rest);
-        let header = match first >> 4 & 0b11 {
-            0 => {
+        let header = match version.long_type(first) {
+            LongType::Initial => {
                 let token_len = reader.prefixed().map_err(malformed)?.len();
                 let token_end = bytes.len() - reader.len();
-                PacketHeader::Initial { dcid, scid, token: token_end - token_len..token_end }
+                PacketHeader::Initial { version, dcid, scid, token: token_end - token_len..token_end }
             }
-            1 => PacketHeader::ZeroRtt { dcid, scid },
-            2 => PacketHeader::Handshake { dcid, scid },
-            _ => return whole(PacketHeader::Retry { dcid, scid }, fixed),
+            LongType::ZeroRtt => PacketHeader::ZeroRtt { version, dcid, scid },
+            LongType::Handshake => PacketHeader::Handshake { version, dcid, scid },
+            LongType::Retry => return whole(PacketHeader::Retry { version, dcid, scid }, fixed),
         };
         let protected = reader.prefixed().map_err(malformed)?;
         let len = bytes.len() - reader.len();
@@ -220,6 +228,17 @@ impl PacketHeader {
             | Self::Retry { dcid, .. }
             | Self::VersionNegotiation { dcid, .. } => Some(dcid),
             Self::OtherVersion { .. } => None,
+        }
+    }
+
+    /// The version of a long header that we speak; a short header names none.
+    pub fn version(&self) -> Option<Version> {
+        match *self {
+            Self::Initial { version, .. }
+            | Self::ZeroRtt { version, .. }
+            | Self::Handshake { version, .. }
+            | Self::Retry { version, .. } => Some(version),
+            Self::Short { .. } | Self::VersionNegotiation { .. } | Self::OtherVersion { .. } => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::vectors::{hex, vector};
 use super::*;
 use crate::frame::{Padding, Ping};
+use crate::id::SpaceId;
 
 fn id(bytes: &[u8]) -> ConnectionId {
     ConnectionId::new(bytes).expect("at most 20 bytes")
@@ -30,9 +31,22 @@ fn the_client_initial_of_rfc_9001_a_2_is_read() {
     let mut packets = Packets::new(&mut datagram, 8);
     let packet = packets.next().expect("a packet").expect("it is well-formed");
     let dcid = id(&[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08]);
-    assert_eq!(packet.header, PacketHeader::Initial { dcid, scid: ConnectionId::EMPTY, token: 16..16 });
+    assert_eq!(
+        packet.header,
+        PacketHeader::Initial { version: Version::V1, dcid, scid: ConnectionId::EMPTY, token: 16..16 }
+    );
     assert_eq!((packet.number_at, packet.bytes.len()), (18, 1200));
     assert!(packets.next().is_none());
+}
+
+#[test]
+fn the_client_initial_of_rfc_9369_a_2_is_read() {
+    let mut datagram = hex(&vector("rfc9369_appendix_a.json")["client_initial_packet"]["packet"]);
+    let packet = Packets::new(&mut datagram, 8).next().expect("a packet").expect("it is well-formed");
+    let dcid = id(&[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08]);
+    let header =
+        PacketHeader::Initial { version: Version::V2, dcid, scid: ConnectionId::EMPTY, token: 16..16 };
+    assert_eq!((packet.header, packet.number_at, packet.bytes.len()), (header, 18, 1200));
 }
 
 #[test]
@@ -123,7 +137,7 @@ proptest! {
     #[test]
     fn almost_packets_are_taken_apart_without_a_panic(
         first in 0x80u8..,
-        version in prop_oneof![Just(0u32), Just(1)],
+        version in prop_oneof![Just(0u32), Just(1), Just(0x6b33_43cf)],
         tail in prop::collection::vec(prop_oneof![0u8..24, any::<u8>()], 0..120),
     ) {
         let mut data = vec![first];
@@ -134,6 +148,7 @@ proptest! {
 
     #[test]
     fn what_the_writer_writes_is_read(
+        version in prop_oneof![Just(Version::V1), Just(Version::V2)],
         dcid in any_id(),
         scid in any_id(),
         token in prop::collection::vec(any::<u8>(), 0..100),
@@ -143,8 +158,8 @@ proptest! {
         let (mut buf, mut records) = ([0xee; 1500], Vec::new());
         let mut datagram = DatagramWriter::new(&mut buf, &mut records);
         let headers = [
-            (Header::Initial { version: 1, dcid, scid, token: &token }, numbers.0, padding.0),
-            (Header::Handshake { version: 1, dcid, scid }, numbers.1, padding.1),
+            (Header::Initial { version, dcid, scid, token: &token }, numbers.0, padding.0),
+            (Header::Handshake { version, dcid, scid }, numbers.1, padding.1),
             (Header::Short { dcid }, numbers.2, padding.2),
         ];
         for (header, number, padding) in headers {
@@ -162,6 +177,7 @@ proptest! {
             prop_assert_eq!(&packet.bytes, written);
             prop_assert_eq!(packet.number_at, draft.number_at - draft.start);
             prop_assert_eq!(packet.header.dcid(), Some(&dcid));
+            prop_assert_eq!(packet.header.version(), (draft.space != SpaceId::Data).then_some(version));
             if let PacketHeader::Initial { token: range, scid: read_scid, .. } = packet.header {
                 prop_assert_eq!(&packet.bytes[range], &token);
                 prop_assert_eq!(read_scid, scid);

@@ -6,6 +6,7 @@ use serde_json::Value;
 pub(crate) fn vector(name: &str) -> Value {
     let text = match name {
         "rfc9001_appendix_a.json" => include_str!("../../tests/data/vectors/rfc9001_appendix_a.json"),
+        "rfc9369_appendix_a.json" => include_str!("../../tests/data/vectors/rfc9369_appendix_a.json"),
         "rfc9000_numbers.json" => include_str!("../../tests/data/vectors/rfc9000_numbers.json"),
         "key_update_chain.json" => include_str!("../../tests/data/vectors/key_update_chain.json"),
         other => panic!("no vectors named {other}"),

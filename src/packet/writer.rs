@@ -10,11 +10,12 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::number;
+use super::version::{LongType, Version};
 use crate::codec::Writer;
 use crate::frame::{Outgoing, Record};
 use crate::id::{ConnectionId, PacketNumber, SpaceId};
 
-/// Length of the authentication tag of every AEAD of QUIC version 1.
+/// Length of the authentication tag of every AEAD of QUIC.
 pub const TAG_LEN: usize = 16;
 
 /// The most that the two-byte Length field of a long header can name: packet number, payload and tag, in bytes.
@@ -40,8 +41,8 @@ pub struct Full;
 pub enum Header<'a> {
     /// Initial.
     Initial {
-        /// QUIC version.
-        version: u32,
+        /// Which its keys, too, are made for.
+        version: Version,
         /// The peer's connection ID.
         dcid: ConnectionId,
         /// Ours.
@@ -51,8 +52,8 @@ pub enum Header<'a> {
     },
     /// Handshake.
     Handshake {
-        /// QUIC version.
-        version: u32,
+        /// Which its keys, too, are made for.
+        version: Version,
         /// The peer's connection ID.
         dcid: ConnectionId,
         /// Ours.
@@ -94,16 +95,16 @@ impl Header<'_> {
         let number_bits = u8::try_from(number_len - 1).expect("a packet number has one to four bytes");
         match *self {
             Self::Initial { version, dcid, scid, token } => {
-                out.u8(0xc0 | number_bits);
-                out.u32(version);
+                out.u8(0xc0 | version.type_bits(LongType::Initial) | number_bits);
+                out.u32(version.wire());
                 out.prefixed(&dcid);
                 out.prefixed(&scid);
                 out.prefixed(token);
                 out.varint_in_two(0);
             }
             Self::Handshake { version, dcid, scid } => {
-                out.u8(0xe0 | number_bits);
-                out.u32(version);
+                out.u8(0xc0 | version.type_bits(LongType::Handshake) | number_bits);
+                out.u32(version.wire());
                 out.prefixed(&dcid);
                 out.prefixed(&scid);
                 out.varint_in_two(0);
@@ -397,7 +398,7 @@ mod tests {
     }
 
     fn handshake() -> Header<'static> {
-        Header::Handshake { version: 1, dcid: id(), scid: ConnectionId::EMPTY }
+        Header::Handshake { version: Version::V1, dcid: id(), scid: ConnectionId::EMPTY }
     }
 
     #[test]

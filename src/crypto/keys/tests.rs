@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::frame::{Padding, Ping};
 use crate::id::SpaceId;
 use crate::packet::vectors::{hex, vector};
-use crate::packet::{Allowance, DatagramWriter, Header, TAG_LEN};
+use crate::packet::{Allowance, DatagramWriter, Header, TAG_LEN, Version};
 
 const PTO: Duration = Duration::from_millis(100);
 
@@ -21,7 +21,7 @@ fn secret(byte: u8, suite: Suite) -> Secret {
 
 fn pair_of(suite: Suite) -> (KeyRing, KeyRing) {
     let (a, b) = (secret(1, suite), secret(2, suite));
-    (KeyRing::one_rtt(1, suite, a.clone(), b.clone()), KeyRing::one_rtt(1, suite, b, a))
+    (KeyRing::one_rtt(Version::V1, suite, a.clone(), b.clone()), KeyRing::one_rtt(Version::V1, suite, b, a))
 }
 
 fn pair() -> (KeyRing, KeyRing) {
@@ -101,12 +101,12 @@ fn int(value: &Value) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).expect("a number")
 }
 
-#[test]
-fn the_initial_packets_of_rfc_9001_a_2_and_a_3_are_sealed_and_opened() {
-    let vector = vector("rfc9001_appendix_a.json");
+/// The Initial packets of both sides in the file `name` of vectors.
+fn check_initial_packets(version: Version, name: &str) {
+    let vector = vector(name);
     let dcid = ConnectionId::new(&hex(&vector["dcid"])).expect("a connection ID");
-    let mut client = KeyRing::initial(1, &dcid, Side::Client);
-    let mut server = KeyRing::initial(1, &dcid, Side::Server);
+    let mut client = KeyRing::initial(version, &dcid, Side::Client);
+    let mut server = KeyRing::initial(version, &dcid, Side::Server);
 
     let case = &vector["client_initial_packet"];
     let mut payload = hex(&case["crypto_frame"]);
@@ -127,10 +127,20 @@ fn the_initial_packets_of_rfc_9001_a_2_and_a_3_are_sealed_and_opened() {
 }
 
 #[test]
-fn the_chacha20_packet_of_rfc_9001_a_5_is_sealed_and_opened() {
-    let case = &vector("rfc9001_appendix_a.json")["chacha20_short_header"];
+fn the_initial_packets_of_rfc_9001_a_2_and_a_3_are_sealed_and_opened() {
+    check_initial_packets(Version::V1, "rfc9001_appendix_a.json");
+}
+
+#[test]
+fn the_initial_packets_of_rfc_9369_a_2_and_a_3_are_sealed_and_opened() {
+    check_initial_packets(Version::V2, "rfc9369_appendix_a.json");
+}
+
+/// The packet with a short header in the file `name` of vectors.
+fn check_chacha20_packet(version: Version, name: &str) {
+    let case = &vector(name)["chacha20_short_header"];
     let secret = Secret::new(&hex(&case["secret"])).expect("32 bytes");
-    let mut ring = KeyRing::one_rtt(1, Suite::ChaCha20Poly1305, secret.clone(), secret);
+    let mut ring = KeyRing::one_rtt(version, Suite::ChaCha20Poly1305, secret.clone(), secret);
     let number = int(&case["packet_number"]);
     let packet = hex(&case["packet"]);
     assert_eq!(seal_vector(&mut ring, &hex(&case["unprotected_header"]), 1, &[1], number), packet);
@@ -140,11 +150,21 @@ fn the_chacha20_packet_of_rfc_9001_a_5_is_sealed_and_opened() {
 }
 
 #[test]
-fn packets_of_four_key_phases_are_sealed_and_opened_with_every_suite() {
+fn the_chacha20_packets_of_rfc_9001_a_5_and_rfc_9369_a_5_are_sealed_and_opened() {
+    check_chacha20_packet(Version::V1, "rfc9001_appendix_a.json");
+    check_chacha20_packet(Version::V2, "rfc9369_appendix_a.json");
+}
+
+#[test]
+fn packets_of_four_key_phases_are_sealed_and_opened_with_every_suite_in_both_versions() {
     let vector = vector("key_update_chain.json");
     let cases = vector["cases"].as_array().expect("a list");
     let mut seen = 0;
-    for case in cases.iter().filter(|case| case["version"] == "0x00000001") {
+    for case in cases {
+        let version = match case["version"].as_str().expect("a number") {
+            "0x00000001" => Version::V1,
+            _ => Version::V2,
+        };
         let suite = match case["aead"].as_str().expect("a name") {
             "aes128gcm" => Suite::Aes128Gcm,
             "aes256gcm" => Suite::Aes256Gcm,
@@ -152,7 +172,7 @@ fn packets_of_four_key_phases_are_sealed_and_opened_with_every_suite() {
         };
         let generations = case["generations"].as_array().expect("a list");
         let first = Secret::new(&hex(&generations[0]["secret"])).expect("a secret fits");
-        let mut ring = KeyRing::one_rtt(1, suite, first.clone(), first);
+        let mut ring = KeyRing::one_rtt(version, suite, first.clone(), first);
         for generation in generations {
             let number = int(&generation["packet_number"]);
             let (packet, plaintext) = (hex(&generation["packet"]), hex(&generation["plaintext"]));
@@ -166,7 +186,7 @@ fn packets_of_four_key_phases_are_sealed_and_opened_with_every_suite() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 24);
 }
 
 #[test]

@@ -93,8 +93,8 @@ impl End {
 
 fn ends(configs: Configs) -> (End, End) {
     let name = ServerName::try_from("server.test").expect("a name");
-    let client = Handshake::client(&Arc::new(configs.client), name, b"client params".to_vec(), 1);
-    let server = Handshake::server(&Arc::new(configs.server), 1);
+    let client = Handshake::client(&Arc::new(configs.client), name, b"client params".to_vec(), Version::V1);
+    let server = Handshake::server(&Arc::new(configs.server), Version::V1);
     (End::new(client.expect("TLS begins")), End::new(server))
 }
 
@@ -146,7 +146,8 @@ fn a_handshake_ends_in_rings_that_open_each_others_packets_and_follow_an_update(
     ] {
         let (mut client, mut server) = established(configs_with(Some(suite)));
         assert!(client.tls.is_complete() && server.tls.is_complete());
-        let long = Header::Handshake { version: 1, dcid: ConnectionId::EMPTY, scid: ConnectionId::EMPTY };
+        let long =
+            Header::Handshake { version: Version::V1, dcid: ConnectionId::EMPTY, scid: ConnectionId::EMPTY };
         let short = Header::Short { dcid: ConnectionId::EMPTY };
         for (level, header) in [(Level::Handshake, long), (Level::OneRtt, short)] {
             let (client, server) = (client.ring(level), server.ring(level));
