@@ -4,6 +4,7 @@
 //! an [`EndpointConfig`] holds what concerns the endpoint as a whole. All are meant to live in an `Arc` and be shared.
 
 mod endpoint;
+mod versions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::recovery::congestion::{Algorithm, Controller};
 use crate::varint::VarInt;
 
 pub use endpoint::EndpointConfig;
+pub(crate) use versions::{ClientVersions, ServerVersions};
 
 /// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
 pub const MIN_DATAGRAM: u16 = 1200;
@@ -384,12 +386,19 @@ pub struct ClientConfig {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) migration: Option<MigrationConfig>,
     pub(crate) token: Box<[u8]>,
+    pub(crate) versions: ClientVersions,
 }
 
 impl ClientConfig {
     /// A client with this TLS configuration, the transport's defaults and no server migration.
     pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { transport: Arc::default(), tls, migration: None, token: Box::default() }
+        Self {
+            transport: Arc::default(),
+            tls,
+            migration: None,
+            token: Box::default(),
+            versions: ClientVersions::default(),
+        }
     }
 
     /// Sets the transport.
@@ -432,12 +441,13 @@ pub struct ServerConfig {
     pub(crate) transport: Arc<TransportConfig>,
     pub(crate) tls: Arc<rustls::ServerConfig>,
     pub(crate) migration: Option<MigrationConfig>,
+    pub(crate) versions: ServerVersions,
 }
 
 impl ServerConfig {
     /// A server with this TLS configuration, the transport's defaults and no server migration.
     pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
-        Self { transport: Arc::default(), tls, migration: None }
+        Self { transport: Arc::default(), tls, migration: None, versions: ServerVersions::default() }
     }
 
     /// Sets the transport.
@@ -489,8 +499,8 @@ mod tests {
         assert!(MigrationConfig::new(StrategySet::EMPTY).check().is_err());
     }
 
-    #[test]
-    fn a_token_leaves_room_in_a_datagram() {
+    /// A client with the defaults.
+    pub(super) fn client() -> ClientConfig {
         let roots = rustls::RootCertStore::empty();
         let tls =
             rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -498,7 +508,12 @@ mod tests {
                 .expect("TLS 1.3 is there")
                 .with_root_certificates(roots)
                 .with_no_client_auth();
-        let config = ClientConfig::new(Arc::new(tls));
+        ClientConfig::new(Arc::new(tls))
+    }
+
+    #[test]
+    fn a_token_leaves_room_in_a_datagram() {
+        let config = client();
         assert!(config.clone().token(&[7; 768]).is_ok());
         assert!(config.clone().token(&[7; 769]).is_err());
         assert!(config.token(&[]).is_err());

@@ -55,6 +55,8 @@ codes! {
     AEAD_LIMIT_REACHED = 0x0f;
     /// No usable path is left.
     NO_VIABLE_PATH = 0x10;
+    /// The negotiation of versions was tampered with, or contradicts itself (RFC 9368, Section 4).
+    VERSION_NEGOTIATION_ERROR = 0x11;
 }
 
 impl Code {
@@ -137,6 +139,8 @@ faults! {
     key_update => KEY_UPDATE_ERROR;
     /// Too many packets under one key.
     aead_limit_reached => AEAD_LIMIT_REACHED;
+    /// Versions that were not negotiated as they should have been.
+    version_negotiation => VERSION_NEGOTIATION_ERROR;
 }
 
 impl TransportError {
@@ -187,6 +191,12 @@ pub enum CloseReason {
     /// The peer has lost the connection's state (RFC 9000, Section 10.3).
     #[error("the peer has lost this connection (stateless reset)")]
     Reset,
+    /// The server speaks no version that this client does: it answered by Version Negotiation (RFC 9368, Section 2.1).
+    #[error("the server speaks no version in common; it named {offered:x?}")]
+    NoCommonVersion {
+        /// The first versions it named, 16 at most, reserved ones among them.
+        offered: Vec<u32>,
+    },
     /// The server moves away and this connection does not go with it.
     #[error("closed because the server moves away: {0}")]
     NotMoved(MigrationError),

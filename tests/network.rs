@@ -290,6 +290,16 @@ fn coalesced_packets_are_seen_without_keys() {
 }
 
 #[test]
+fn packets_of_version_2_are_seen_as_what_they_are() {
+    let initial = [0xd0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 2, 7, 7];
+    let handshake = [0xf0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 1, 7];
+    let shape = Shape::of(&[&initial[..], &handshake[..]].concat());
+    let packets: Vec<_> = shape.packets().collect();
+    assert_eq!(packets, [(Kind::Initial, 0x6b33_43cf), (Kind::Handshake, 0x6b33_43cf)]);
+    assert!(Shape::of(&[0xc0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 1]).has(Kind::Retry));
+}
+
+#[test]
 fn a_balancer_says_who_gets_what_it_knows() {
     let mut network = network();
     network.balance(Box::new(|datagram| (datagram.from == addr("192.0.2.7:7")).then_some(A)));

@@ -12,7 +12,7 @@ use crate::error::TransportError;
 use crate::event::ConnectionEvent;
 use crate::id::{ConnectionId, SpaceId};
 use crate::negotiation::{Strategy, confirm, select};
-use crate::params::{ClientParams, Common, ServerParams};
+use crate::params::{ClientParams, Common, ServerParams, VersionInformation};
 use crate::stream::PeerLimits;
 use crate::time::Instant;
 
@@ -32,6 +32,7 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
         active_connection_id_limit: active_ids,
         initial_source_connection_id: Some(scid),
         max_datagram_frame_size: datagram_frame_size(config),
+        version_information: None,
     }
 }
 
@@ -53,12 +54,16 @@ pub(super) fn id_limit(config: &ClientConfig) -> u64 {
 }
 
 /// The parameters a client begins with.
-pub(super) fn client_params(config: &Arc<ClientConfig>, scid: ConnectionId) -> Vec<u8> {
+pub(super) fn client_params(
+    config: &Arc<ClientConfig>,
+    scid: ConnectionId,
+    versions: VersionInformation,
+) -> Vec<u8> {
     let offer = config.migration.as_ref().map(|m| m.strategies);
     let active = id_limit(config);
     let mut out = Vec::new();
-    ClientParams { common: common(&config.transport, scid, active), suite_offer: offer.map(Into::into) }
-        .encode(&mut out);
+    let common = Common { version_information: Some(versions), ..common(&config.transport, scid, active) };
+    ClientParams { common, suite_offer: offer.map(Into::into) }.encode(&mut out);
     out
 }
 
@@ -117,6 +122,7 @@ impl Connection {
         }
         if let Some(offered) = tls.offered_params() {
             let params = self.answer(offered)?;
+            tls.set_version(self.versions.current());
             tls.begin(params)?;
         }
         while let Some(output) = tls.write() {
@@ -139,6 +145,7 @@ impl Connection {
     fn answer(&mut self, offered: &[u8]) -> Result<Vec<u8>, TransportError> {
         let client = ClientParams::decode(offered)?;
         client.validate_ids(self.remote_ids.current())?;
+        let versions = self.agree_on_version(client.common.version_information.as_ref())?;
         let Role::Server { config, first_dcid, before_retry } = &self.role else {
             return Err(TransportError::internal("a client answers nobody"));
         };
@@ -148,7 +155,10 @@ impl Connection {
         self.steering.agreement = agreement;
         let scid = self.original_id;
         let server = ServerParams {
-            common: common(&config.transport, scid, config.transport.active_connection_ids),
+            common: Common {
+                version_information: Some(versions),
+                ..common(&config.transport, scid, config.transport.active_connection_ids)
+            },
             original_destination_connection_id: before_retry.or(Some(*first_dcid)),
             stateless_reset_token: Some(self.issuer.token(&scid)),
             preferred_address: None,
@@ -222,6 +232,7 @@ impl Connection {
             bytes.ok_or(TransportError::transport_parameter("the server sent no transport parameters"))?;
         let server = ServerParams::decode(bytes)?;
         server.validate_ids(*first_dcid, self.remote_ids.current(), retried.as_ref().map(|r| r.scid))?;
+        self.versions.check(&config.versions.preferred, server.common.version_information.as_ref())?;
         let offered = config.migration.as_ref().map(|m| m.strategies);
         self.steering.agreement = confirm(offered, server.suite_answer)?;
         if let Some(token) = server.stateless_reset_token {
@@ -248,6 +259,9 @@ impl Connection {
     pub(super) fn discard_space(&mut self, now: Instant, id: SpaceId) {
         if !self.spaces.discard(id) {
             return;
+        }
+        if id == SpaceId::Initial {
+            self.versions.forget();
         }
         let mut scratch = self.take_scratch();
         let fates = &mut scratch.fates;

@@ -16,6 +16,7 @@ mod ids;
 mod lures;
 mod marks;
 mod migrations;
+mod negotiate;
 mod new_token;
 mod phase;
 mod receive;
@@ -26,6 +27,7 @@ mod steer;
 mod switch;
 mod timers;
 mod transmit;
+mod versions;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,7 +44,7 @@ use crate::event::ConnectionEvent;
 use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
 use crate::net::{FourTuple, Local};
-use crate::packet::Version;
+use crate::packet::{Version, reserved};
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
@@ -67,6 +69,7 @@ use retry::Retried;
 use space::{Space, Spaces};
 use steer::Steering;
 pub(crate) use transmit::Polled;
+use versions::Versions;
 
 /// Exponent by which our ACK delays are scaled (RFC 9000, Section 18.2: the default).
 const ACK_DELAY_EXPONENT: u8 = 3;
@@ -173,7 +176,7 @@ pub struct Connection {
     rng: Box<dyn Rng>,
     issuer: Arc<Issuer>,
     original_id: ConnectionId,
-    version: Version,
+    versions: Versions,
 }
 
 impl fmt::Debug for Connection {
@@ -217,7 +220,7 @@ fn fresh_path(
 /// What both sides are born with.
 struct Birth {
     now: Instant,
-    version: Version,
+    versions: Versions,
     tuple: FourTuple,
     /// The ID packets go to at first.
     dcid: ConnectionId,
@@ -241,14 +244,17 @@ impl Connection {
         let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
         let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
-        let version = Version::V1;
-        let params = handshake::client_params(&config, scid);
+        let version = config.versions.first;
+        let disguise = config.versions.greases.then(|| reserved(rng.bytes()));
+        let versions = Versions::client(version, disguise);
+        let said = versions.information(&config.versions.preferred, &mut *rng);
+        let params = handshake::client_params(&config, scid, said);
         let tls = Handshake::client(&config.tls, name, params, version)
             .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(version, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
         let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None, tokens: 0 };
-        let birth = Birth { now, version, tuple, dcid, scid, rng, issuer };
+        let birth = Birth { now, versions, tuple, dcid, scid, rng, issuer };
         // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
         let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
         connection.notes.push_back(Note::Issued(scid));
@@ -271,7 +277,8 @@ impl Connection {
         let keys = KeyRing::initial(version, &first_dcid, Side::Server);
         let transport = Arc::clone(&config.transport);
         let role = Role::Server { config, first_dcid, before_retry };
-        let birth = Birth { now, version, tuple, dcid: client_id, scid, rng, issuer };
+        let versions = Versions::server(version);
+        let birth = Birth { now, versions, tuple, dcid: client_id, scid, rng, issuer };
         let state = if proved { PathState::Validated } else { PathState::Unproven { budget: Budget::new() } };
         let mut connection = Self::new(birth, transport, role, tls, keys, state);
         connection.notes.push_back(Note::Issued(scid));
@@ -287,7 +294,7 @@ impl Connection {
         keys: KeyRing,
         state: PathState,
     ) -> Self {
-        let Birth { now, version, tuple, dcid, scid, rng, issuer } = birth;
+        let Birth { now, versions, tuple, dcid, scid, rng, issuer } = birth;
         let side = match role {
             Role::Client { .. } => Side::Client,
             Role::Server { .. } => Side::Server,
@@ -328,7 +335,7 @@ impl Connection {
             rng,
             issuer,
             original_id: scid,
-            version,
+            versions,
             scratch: None,
             config,
             role,
@@ -390,9 +397,9 @@ impl Connection {
         }
     }
 
-    /// The version of QUIC that is spoken.
+    /// The version of QUIC that is spoken; it may change until the handshake is complete (RFC 9368).
     pub fn version(&self) -> Version {
-        self.version
+        self.versions.current()
     }
 
     /// What was counted so far.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::phase::Phase;
+use super::versions::Reading;
 use super::{Connection, Note, Role};
 use crate::config::MIN_DATAGRAM;
 use crate::crypto::OpenError;
@@ -171,7 +172,12 @@ impl Connection {
         packet: Packet<'_>,
     ) -> Result<(), DropReason> {
         let Packet { header, bytes, number_at } = packet;
-        if header.version().is_some_and(|version| version != self.version) {
+        if let PacketHeader::VersionNegotiation { dcid, scid } = header {
+            let body = bytes.get(number_at..).unwrap_or_default();
+            return self.on_version_negotiation(now, came.path, (dcid, scid), body);
+        }
+        let reading = self.reading(&header);
+        if reading == Reading::Never {
             return Err(DropReason::Version);
         }
         if let PacketHeader::Retry { .. } = header {
@@ -186,7 +192,11 @@ impl Connection {
             return Err(DropReason::UnexpectedType);
         }
         self.check_header(came, &header)?;
-        self.receive(now, came, place, bytes, number_at, Some(&header))
+        let before = self.versions.current();
+        self.before_reading(reading, place.0);
+        let received = self.receive(now, came, place, bytes, number_at, Some(&header));
+        self.after_reading(reading, before, received.is_err());
+        received
     }
 
     /// Takes one packet in; `header` is its long header, if it has one.

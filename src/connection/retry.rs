@@ -60,7 +60,7 @@ impl Connection {
         self.remote_ids.set_handshake_id(scid);
         self.paths.home_mut().dcid = scid;
         if let Some(space) = self.spaces.get_mut(SpaceId::Initial) {
-            space.keys = KeyRing::initial(self.version, &scid, Side::Client);
+            space.keys = KeyRing::initial(self.versions.current(), &scid, Side::Client);
         }
         self.say_hello_again(now);
         Ok(())

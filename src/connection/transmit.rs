@@ -59,6 +59,14 @@ struct Tally {
     marked: bool,
 }
 
+/// Writes another version into the one packet of a client's first flight: nobody will read on.
+#[cold]
+fn disguise(datagram: &mut [u8], number: u32) {
+    if let Some(version) = datagram.get_mut(1..5) {
+        version.copy_from_slice(&number.to_be_bytes());
+    }
+}
+
 impl Connection {
     /// Fills `out` with one datagram, or with a burst of one size.
     pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Polled {
@@ -193,8 +201,8 @@ impl Connection {
             let draft = packet.finish();
             datagram.keep(draft);
         }
-        let mut filled =
-            Filled { len: 0, left: if self.spaces.is_settled() { left } else { Left::Anything } };
+        let settled = self.spaces.is_settled();
+        let mut filled = Filled { len: 0, left: if settled { left } else { Left::Anything } };
         if !datagram.is_empty() {
             let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
             datagram.pad_to(min_len);
@@ -206,6 +214,9 @@ impl Connection {
                 }
             });
             self.book_datagram(now, flight, datagram.drafts(), filled.len, datagram.records());
+        }
+        if !settled && let Some(number) = self.versions.disguise() {
+            disguise(&mut buf[..filled.len], number);
         }
         self.scratch = Some(scratch);
         filled
@@ -272,7 +283,7 @@ impl Connection {
     }
 
     /// The ID by which the peer calls us in long headers.
-    fn original_local_id(&self) -> ConnectionId {
+    pub(super) fn original_local_id(&self) -> ConnectionId {
         self.local_ids.ids().next().unwrap_or(ConnectionId::EMPTY)
     }
 
@@ -294,13 +305,13 @@ impl Connection {
         let dcid = self.dcid_on(path);
         match space {
             SpaceId::Initial => Header::Initial {
-                version: self.version,
+                version: self.versions.current(),
                 dcid,
                 scid: self.original_local_id(),
                 token: self.token(),
             },
             SpaceId::Handshake => {
-                Header::Handshake { version: self.version, dcid, scid: self.original_local_id() }
+                Header::Handshake { version: self.versions.current(), dcid, scid: self.original_local_id() }
             }
             SpaceId::Data => Header::Short { dcid },
         }

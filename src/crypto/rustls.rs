@@ -160,6 +160,12 @@ impl Handshake {
         }
     }
 
+    /// The keys that follow are those of another version: to be said before the server's first message is read, at a
+    /// server before [`Handshake::begin`] (RFC 9369, Section 4.1).
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
     /// Gives a server its transport parameters, and lets TLS read what was kept for it.
     ///
     /// # Errors
@@ -239,6 +245,11 @@ impl Handshake {
     }
 
     // ---- questions ----------------------------------------------------------------------------
+
+    /// The server's name, at a client.
+    pub fn asked_for(&self) -> Option<ServerName<'static>> {
+        ServerName::try_from(self.server_name.clone()?).ok()
+    }
 
     /// Whether both sides have proven themselves (RFC 9001, Section 4.1.1).
     pub fn is_complete(&self) -> bool {

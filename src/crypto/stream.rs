@@ -90,6 +90,13 @@ impl CryptoStream {
         taken
     }
 
+    /// Whether anything of the peer's was taken in.
+    pub fn has_heard(&self) -> bool {
+        let under_way = self.under_way.as_ref();
+        self.settled.0 > 0
+            || under_way.is_some_and(|both| both.incoming.start > 0 || !both.incoming.held.is_empty())
+    }
+
     /// What came next in order and is not consumed yet; `None` if nothing.
     #[inline]
     pub fn read(&self) -> Option<&[u8]> {
@@ -306,6 +313,19 @@ mod tests {
             .collect();
         assert_eq!(records, recorded);
         frames
+    }
+
+    #[test]
+    fn a_stream_has_heard_something_once_and_for_good() {
+        let mut stream = CryptoStream::new();
+        stream.push(b"ours");
+        assert!(!stream.has_heard());
+        assert_eq!(put(&mut stream, 3, b"later"), Ok(()));
+        assert!(stream.has_heard());
+        assert_eq!(put(&mut stream, 0, b"now"), Ok(()));
+        assert_eq!(take(&mut stream), b"nowlater");
+        stream.acked(0, 4);
+        assert!(stream.has_heard());
     }
 
     #[test]

@@ -10,9 +10,6 @@ use crate::stats::DropReason;
 /// Shortest connection ID a client may pick for its first Initial, in bytes (RFC 9000, Section 7.2).
 const MIN_FIRST_DCID: usize = 8;
 
-/// The versions that are accepted from a client.
-pub const ACCEPTED: [Version; 1] = [Version::V1];
-
 /// What a first packet asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum First {
@@ -41,19 +38,21 @@ pub enum First {
     Nothing(DropReason),
 }
 
-/// Reads the first packet of a datagram of which no connection is known; `cid_len` is the length of our own IDs.
-pub fn judge(datagram: &[u8], cid_len: usize) -> First {
+/// Reads the first packet of a datagram of which no connection is known; `cid_len` is the length of our own IDs, and
+/// `accepted` the versions in which a client may begin.
+pub fn judge(datagram: &[u8], cid_len: usize, accepted: &[Version]) -> First {
     match Invariant::read(datagram, cid_len) {
         Ok(Invariant::Short { dcid, .. }) => ConnectionId::new(dcid)
             .map_or(First::Nothing(DropReason::Malformed), |dcid| First::Stray { dcid }),
         Ok(Invariant::Long { first, version, dcid, scid, .. }) => {
-            judge_long(datagram.len(), first, version, dcid, scid)
+            judge_long(datagram.len(), accepted, (first, version, dcid, scid))
         }
         Err(_) => First::Nothing(DropReason::Malformed),
     }
 }
 
-fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> First {
+fn judge_long(len: usize, accepted: &[Version], header: (u8, u32, &[u8], &[u8])) -> First {
+    let (first, version, dcid, scid) = header;
     if version == 0 {
         // A Version Negotiation packet answers a client; without a connection there is none.
         return First::Nothing(DropReason::UnexpectedType);
@@ -69,7 +68,7 @@ fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> 
     if len < usize::from(MIN_DATAGRAM) {
         return First::Nothing(DropReason::SmallInitial);
     }
-    let Some(version) = spoken.filter(|version| ACCEPTED.contains(version)) else {
+    let Some(version) = spoken.filter(|version| accepted.contains(version)) else {
         return First::OtherVersion;
     };
     if long != Some(LongType::Initial) {
@@ -85,6 +84,11 @@ fn judge_long(len: usize, first: u8, version: u32, dcid: &[u8], scid: &[u8]) -> 
 mod tests {
     use super::*;
 
+    /// What is made of a datagram by an endpoint with IDs of eight bytes that accepts version 1.
+    fn judged(datagram: &[u8]) -> First {
+        judge(datagram, 8, &[Version::V1])
+    }
+
     fn long(first: u8, version: u32, dcid: &[u8], len: usize) -> Vec<u8> {
         let mut datagram = vec![first];
         datagram.extend(version.to_be_bytes());
@@ -98,39 +102,40 @@ mod tests {
     #[test]
     fn a_large_initial_wants_to_connect() {
         let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
-        let first = judge(&long(0xc0, 1, &[7; 8], 1200), 8);
+        let first = judged(&long(0xc0, 1, &[7; 8], 1200));
         assert_eq!(first, First::Connect { version: Version::V1, dcid, scid: ConnectionId::EMPTY });
     }
 
     #[test]
     fn a_small_initial_is_answered_by_nothing() {
-        assert_eq!(judge(&long(0xc0, 1, &[7; 8], 1199), 8), First::Nothing(DropReason::SmallInitial));
-        assert_eq!(judge(&long(0xc0, 0xabcd, &[7; 8], 1199), 8), First::Nothing(DropReason::SmallInitial));
+        assert_eq!(judged(&long(0xc0, 1, &[7; 8], 1199)), First::Nothing(DropReason::SmallInitial));
+        assert_eq!(judged(&long(0xc0, 0xabcd, &[7; 8], 1199)), First::Nothing(DropReason::SmallInitial));
     }
 
     #[test]
     fn a_first_connection_id_of_seven_bytes_is_refused() {
-        assert_eq!(judge(&long(0xc0, 1, &[7; 7], 1200), 8), First::Nothing(DropReason::Malformed));
+        assert_eq!(judged(&long(0xc0, 1, &[7; 7], 1200)), First::Nothing(DropReason::Malformed));
     }
 
     #[test]
     fn another_version_is_told_apart_whatever_its_connection_id() {
-        assert_eq!(judge(&long(0xc0, 0xabcd, &[7; 200], 1200), 8), First::OtherVersion);
-        assert_eq!(judge(&long(0xc0, 0, &[7; 8], 1200), 8), First::Nothing(DropReason::UnexpectedType));
+        assert_eq!(judged(&long(0xc0, 0xabcd, &[7; 200], 1200)), First::OtherVersion);
+        assert_eq!(judged(&long(0xd0, 0x6b33_43cf, &[7; 8], 1200)), First::OtherVersion);
+        assert_eq!(judged(&long(0xc0, 0, &[7; 8], 1200)), First::Nothing(DropReason::UnexpectedType));
     }
 
     #[test]
     fn a_handshake_packet_of_any_size_is_late_and_a_0_rtt_packet_is_not() {
         let dcid = ConnectionId::new(&[7; 8]).expect("eight bytes are a connection ID");
-        assert_eq!(judge(&long(0xe0, 1, &[7; 8], 100), 8), First::Late { dcid });
-        assert_eq!(judge(&long(0xf0, 0x6b33_43cf, &[7; 8], 100), 8), First::Late { dcid });
-        assert_eq!(judge(&long(0xe0, 1, &[7; 21], 100), 8), First::Nothing(DropReason::Malformed));
-        assert_eq!(judge(&long(0xd0, 1, &[7; 8], 1200), 8), First::Nothing(DropReason::UnknownConnection));
+        assert_eq!(judged(&long(0xe0, 1, &[7; 8], 100)), First::Late { dcid });
+        assert_eq!(judged(&long(0xf0, 0x6b33_43cf, &[7; 8], 100)), First::Late { dcid });
+        assert_eq!(judged(&long(0xe0, 1, &[7; 21], 100)), First::Nothing(DropReason::Malformed));
+        assert_eq!(judged(&long(0xd0, 1, &[7; 8], 1200)), First::Nothing(DropReason::UnknownConnection));
     }
 
     #[test]
     fn nothing_at_all_is_malformed() {
-        assert_eq!(judge(&[], 8), First::Nothing(DropReason::Malformed));
-        assert_eq!(judge(&[0x40; 8], 8), First::Nothing(DropReason::Malformed));
+        assert_eq!(judged(&[]), First::Nothing(DropReason::Malformed));
+        assert_eq!(judged(&[0x40; 8]), First::Nothing(DropReason::Malformed));
     }
 }

@@ -31,7 +31,7 @@ use crate::error::ConnectError;
 use crate::event::{Event, Output};
 use crate::id::{ConnectionHandle, ConnectionId};
 use crate::net::{Arrival, Ecn, FourTuple, Transmit};
-use crate::packet::{Invariant, Version, dcid_of, reset, version_negotiation};
+use crate::packet::{Invariant, Version, dcid_of, reserved, reset, version_negotiation};
 use crate::rng::Rng;
 use crate::stats::{DropReason, Stats};
 use crate::time::Instant;
@@ -188,7 +188,7 @@ impl Endpoint {
 
     /// A datagram that belongs to no connection.
     fn handle_stranger(&mut self, now: Instant, path: FourTuple, ecn: Ecn, datagram: &mut [u8]) {
-        match incoming::judge(datagram, self.config.cid_len) {
+        match incoming::judge(datagram, self.config.cid_len, self.versions()) {
             First::Connect { version, dcid, scid } => {
                 self.on_first(now, path, ecn, (version, dcid, scid), datagram)
             }
@@ -235,18 +235,26 @@ impl Endpoint {
         *given <= ANSWERS_A_SECOND && self.answers.len() < MAX_ANSWERS
     }
 
+    /// The versions in which a client may begin.
+    fn versions(&self) -> &[Version] {
+        self.config.server.as_ref().map_or(&[], |server| &server.versions.accepted)
+    }
+
     fn answer_version(&mut self, now: Instant, path: FourTuple, datagram: &[u8]) {
         if self.config.server.is_none() || !self.may_answer(now) {
             return;
         }
         let [random] = self.rng.bytes();
-        let Ok(Invariant::Long { dcid, scid, .. }) = Invariant::read(datagram, self.config.cid_len) else {
+        let Ok(Invariant::Long { version, dcid, scid, .. }) = Invariant::read(datagram, self.config.cid_len)
+        else {
             return;
         };
+        // One that nobody speaks, for the sake of versions to come, but never the one that is answered: a client takes
+        // no advice that names what it has tried.
+        let reserved = Some(reserved(self.rng.bytes())).filter(|reserved| *reserved != version);
+        let versions: Vec<u32> = self.versions().iter().map(|spoken| spoken.wire()).chain(reserved).collect();
         let mut bytes = vec![0; datagram.len()];
-        if let Some(len) =
-            version_negotiation(&mut bytes, scid, dcid, random, &incoming::ACCEPTED.map(Version::wire))
-        {
+        if let Some(len) = version_negotiation(&mut bytes, scid, dcid, random, &versions) {
             bytes.truncate(len);
             self.answers.push_back(Answer { path, bytes });
         }

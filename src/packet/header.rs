@@ -268,9 +268,8 @@ pub fn version_negotiation(
     Some(len)
 }
 
-#[cfg(any(test, feature = "internals"))]
 /// The versions that the body of a Version Negotiation packet lists; a rest of less than four bytes is left out.
-pub fn negotiable_versions(body: &[u8]) -> impl Iterator<Item = u32> + '_ {
+pub fn negotiable_versions(body: &[u8]) -> impl Iterator<Item = u32> + Clone + '_ {
     body.as_chunks::<4>().0.iter().map(|version| u32::from_be_bytes(*version))
 }
 

@@ -9,12 +9,11 @@ pub(crate) mod vectors;
 mod version;
 mod writer;
 
-#[cfg(feature = "internals")]
-pub use header::negotiable_versions;
 pub use header::{
-    Invariant, PacketHeader, dcid_of, has_fixed_bit, initial_token, is_short, peek, version_negotiation,
+    Invariant, PacketHeader, dcid_of, has_fixed_bit, initial_token, is_short, negotiable_versions, peek,
+    version_negotiation,
 };
-pub use version::{LongType, Version};
+pub use version::{LongType, Version, reserved};
 pub use writer::{Allowance, DatagramWriter, Draft, Full, Header, PacketWriter, TAG_LEN};
 
 use crate::id::ConnectionId;

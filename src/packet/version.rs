@@ -70,6 +70,11 @@ impl Version {
     }
 }
 
+/// A version that nobody speaks, made of random bytes: named to keep peers ready for new ones (RFC 9000, Section 15).
+pub fn reserved(random: [u8; 4]) -> u32 {
+    u32::from_be_bytes(random) & 0xf0f0_f0f0 | 0x0a0a_0a0a
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -100,6 +105,12 @@ mod tests {
         for version in VERSIONS {
             assert_eq!(types.map(|long| version.long_type(0xcf | version.type_bits(long))), types);
         }
+    }
+
+    #[test]
+    fn a_reserved_version_has_the_form_of_rfc_9000_15_and_is_spoken_by_nobody() {
+        assert_eq!(reserved([0x12, 0x34, 0x56, 0x78]), 0x1a3a_5a7a);
+        assert_eq!([reserved([0; 4]), reserved([0xff; 4])].map(Version::from_wire), [None; 2]);
     }
 
     #[test]

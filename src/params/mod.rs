@@ -10,10 +10,12 @@ mod mvfst_tests;
 mod preferred;
 #[cfg(test)]
 mod tests;
+mod version_information;
 
 use std::time::Duration;
 
 pub use preferred::PreferredAddress;
+pub use version_information::VersionInformation;
 
 use crate::error::TransportError;
 use crate::id::{ConnectionId, ResetToken};
@@ -37,6 +39,7 @@ const PREFERRED_ADDRESS: u64 = 0x0d;
 const ACTIVE_CONNECTION_ID_LIMIT: u64 = 0x0e;
 const INITIAL_SOURCE_CONNECTION_ID: u64 = 0x0f;
 const RETRY_SOURCE_CONNECTION_ID: u64 = 0x10;
+const VERSION_INFORMATION: u64 = 0x11;
 const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 const SERVER_MIGRATION_SUITE: u64 = 0x64;
 
@@ -80,6 +83,8 @@ pub struct Common {
     pub initial_source_connection_id: Option<ConnectionId>,
     /// Largest DATAGRAM frame the sender takes, in bytes; 0: none (RFC 9221, Section 3).
     pub max_datagram_frame_size: u64,
+    /// The version the sender has chosen, and those it could have; `None`: it knows no negotiation of versions.
+    pub version_information: Option<VersionInformation>,
 }
 
 /// What holds when nothing is said (RFC 9000, Section 18.2).
@@ -100,6 +105,7 @@ impl Default for Common {
             active_connection_id_limit: 2,
             initial_source_connection_id: None,
             max_datagram_frame_size: 0,
+            version_information: None,
         }
     }
 }
@@ -144,6 +150,9 @@ impl Common {
                 self.initial_source_connection_id = Some(entry.connection_id()?);
             }
             MAX_DATAGRAM_FRAME_SIZE => self.max_datagram_frame_size = entry.integer()?,
+            VERSION_INFORMATION => {
+                self.version_information = Some(VersionInformation::decode(entry.bytes())?);
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -170,6 +179,9 @@ impl Common {
         }
         if self.max_datagram_frame_size > 0 {
             put_integer(out, MAX_DATAGRAM_FRAME_SIZE, self.max_datagram_frame_size);
+        }
+        if let Some(information) = &self.version_information {
+            put(out, VERSION_INFORMATION, &information.encode());
         }
     }
 
@@ -198,7 +210,8 @@ impl ClientParams {
     /// # Errors
     ///
     /// TRANSPORT_PARAMETER_ERROR for a list that is malformed, a parameter that is repeated or that only a
-    /// server may send, and a value that is malformed or out of its range.
+    /// server may send, a value that is malformed or out of its range, and version_information without the
+    /// version chosen among those available.
     pub fn decode(bytes: &[u8]) -> Result<Self, TransportError> {
         let mut params = Self { common: Common::default(), suite_offer: None };
         for entry in Entries::new(bytes) {
@@ -218,6 +231,10 @@ impl ClientParams {
                 SERVER_MIGRATION_SUITE => params.suite_offer = Some(Suite::decode(entry.bytes())?),
                 _ => {} // RFC 9000, Section 7.4.2: what is not understood is ignored.
             }
+        }
+        // RFC 9368, Section 4: a server takes this for a failure to parse.
+        if params.common.version_information.as_ref().is_some_and(|versions| !versions.is_of_a_client()) {
+            return mismatch("a client chose a version that is not available");
         }
         Ok(params)
     }

@@ -75,10 +75,12 @@ fn each_parameter_is_read_where_it_belongs() {
         &[0x0c, 0],
         &[0x0e, 1, 14],
         &[0x0f, 2, 0xca, 0xfe],
+        &[0x11, 12, 0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 1],
         &[0x40, 0x64, 1, 15],
     ]
     .concat();
     let expected = Common {
+        version_information: Some(VersionInformation { chosen: 1, available: vec![0x6b33_43cf, 1] }),
         max_datagram_frame_size: 0,
         max_idle_timeout: Duration::from_millis(100),
         max_udp_payload_size: 1500,
@@ -183,6 +185,23 @@ fn a_value_out_of_its_range_is_refused_and_the_last_one_in_it_is_not() {
 #[test]
 fn a_flag_with_a_value_is_refused() {
     assert!(refused(&[0x0c, 1, 1]));
+}
+
+#[test]
+fn version_information_that_cannot_be_read_is_refused() {
+    assert!(refused(&[0x11, 0]));
+    assert!(refused(&[0x11, 3, 0, 0, 1]));
+    assert!(refused(&[0x11, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0]));
+    assert!(refused(&[0x11, 8, 0, 0, 0, 0, 0, 0, 0, 1]));
+    assert!(refused(&[0x11, 8, 0, 0, 0, 1, 0, 0, 0, 0]));
+}
+
+#[test]
+fn a_client_has_the_version_it_chose_and_a_server_need_not() {
+    let none = [0x11, 4, 0, 0, 0, 1];
+    let another = [0x11, 8, 0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf];
+    assert_eq!((client(&none), client(&another)), (Err(REFUSED), Err(REFUSED)));
+    assert!(server(&none).is_ok() && server(&another).is_ok());
 }
 
 #[test]
@@ -343,6 +362,7 @@ prop_compose! {
         delay in 0u64..1 << 14,
         fixed in any::<bool>(),
         own in prop::option::of(prop::collection::vec(any::<u8>(), 0..=20)),
+        versions in prop::option::of(prop::collection::vec(1u32.., 1..9)),
     ) -> Common {
         let [idle, data, local, remote, uni, limit, _] = numbers;
         Common {
@@ -360,6 +380,8 @@ prop_compose! {
             disable_active_migration: fixed,
             active_connection_id_limit: limit.max(2),
             initial_source_connection_id: own.map(|bytes| id(&bytes)),
+            version_information: versions
+                .map(|available| VersionInformation { chosen: available[0], available }),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use peregrine::{
     AddressPolicy, ClientConfig, Connection, ConnectionEvent, Event, Instant, MigrationConfig,
     MigrationEvent, MigrationTarget, MoveOrder, RelocationEvent, RelocationPlan, SeekPolicy, ServerConfig,
-    Strategy, StrategySet, TransportConfig,
+    Strategy, StrategySet, TransportConfig, Version,
 };
 
 use super::app::{Client, Outcome};
@@ -109,6 +109,7 @@ pub struct Stage {
     pool: Option<Vec<MigrationTarget>>,
     all: bool,
     keep_alive: Option<Duration>,
+    version: Option<Version>,
 }
 
 impl Stage {
@@ -126,6 +127,7 @@ impl Stage {
             pool: None,
             all: false,
             keep_alive: None,
+            version: None,
         }
     }
 
@@ -185,6 +187,12 @@ impl Stage {
         self
     }
 
+    /// With a server that goes over to this version of QUIC.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+
     fn transport(&self) -> Arc<TransportConfig> {
         let transport = TransportConfig::builder()
             .idle_timeout(Some(self.idle))
@@ -209,7 +217,12 @@ impl Stage {
         let pool = self.pool.clone().unwrap_or_else(|| self.play.pool());
         let permits = MigrationConfig::new(StrategySet::ALL).pool(pool).deadline(self.deadline);
         let config = ServerConfig::new(tls::server()).transport(self.transport());
-        config.migration(permits).expect("a permit that can be")
+        let config = config.migration(permits).expect("a permit that can be");
+        match self.version {
+            Some(Version::V2) => config.versions(&[Version::V2, Version::V1]).expect("two versions"),
+            Some(Version::V1) => config.versions(&[Version::V1]).expect("a version"),
+            None => config,
+        }
     }
 
     /// A server, and for each of these applications a client that runs it.

@@ -1,4 +1,5 @@
-//! What a datagram looks like from outside: the types of its coalesced packets, without any key (RFC 9000, Section 17).
+//! What a datagram looks like from outside: the types of its coalesced packets and their versions, without any key (RFC
+//! 9000, Section 17; RFC 9369, Section 3.2).
 
 use std::fmt;
 
@@ -23,15 +24,19 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
     kinds: [Option<Kind>; 4],
+    versions: [u32; 4],
 }
+
+/// Version 2, whose types of long headers are one above those of version 1.
+const VERSION_2: u32 = 0x6b33_43cf;
 
 impl Shape {
     /// Looks at a datagram; stops where it makes no sense.
     pub fn of(mut datagram: &[u8]) -> Self {
         let mut shape = Self::default();
-        for kind in &mut shape.kinds {
-            let Some((found, rest)) = first(datagram) else { break };
-            *kind = Some(found);
+        for (kind, version) in shape.kinds.iter_mut().zip(&mut shape.versions) {
+            let Some((found, number, rest)) = first(datagram) else { break };
+            (*kind, *version) = (Some(found), number);
             datagram = rest;
         }
         shape
@@ -40,6 +45,11 @@ impl Shape {
     /// Whether a packet of this type is in it.
     pub fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&Some(kind))
+    }
+
+    /// The types of its packets, and their versions; zero of those that name none.
+    pub fn packets(&self) -> impl Iterator<Item = (Kind, u32)> + '_ {
+        self.kinds.iter().zip(&self.versions).filter_map(|(kind, version)| Some(((*kind)?, *version)))
     }
 }
 
@@ -54,27 +64,30 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The type of the first packet, and what follows it.
-fn first(datagram: &[u8]) -> Option<(Kind, &[u8])> {
+/// The type and the version of the first packet, and what follows it.
+fn first(datagram: &[u8]) -> Option<(Kind, u32, &[u8])> {
     let (&byte, rest) = datagram.split_first()?;
     if byte & 0x80 == 0 {
         // Padding between packets, or behind them, is no packet.
-        return (byte & 0x40 != 0).then_some((Kind::OneRtt, &[][..]));
+        return (byte & 0x40 != 0).then_some((Kind::OneRtt, 0, &[][..]));
     }
     let (version, rest) = rest.split_first_chunk::<4>()?;
-    if *version == [0; 4] {
-        return Some((Kind::Version, &[]));
+    let version = u32::from_be_bytes(*version);
+    if version == 0 {
+        return Some((Kind::Version, version, &[]));
     }
     let rest = skip_id(skip_id(rest)?)?;
-    match byte & 0x30 {
+    let long = if version == VERSION_2 { byte.wrapping_sub(0x10) } else { byte };
+    let (kind, rest) = match long & 0x30 {
         0x00 => {
             let (token, rest) = varint(rest)?;
-            Some((Kind::Initial, skip_body(rest.get(token..)?)?))
+            (Kind::Initial, skip_body(rest.get(token..)?)?)
         }
-        0x10 => Some((Kind::ZeroRtt, skip_body(rest)?)),
-        0x20 => Some((Kind::Handshake, skip_body(rest)?)),
-        _ => Some((Kind::Retry, &[])),
-    }
+        0x10 => (Kind::ZeroRtt, skip_body(rest)?),
+        0x20 => (Kind::Handshake, skip_body(rest)?),
+        _ => (Kind::Retry, &[][..]),
+    };
+    Some((kind, version, rest))
 }
 
 fn skip_id(bytes: &[u8]) -> Option<&[u8]> {
