@@ -11,7 +11,6 @@ mod server;
 mod source;
 mod timeline;
 mod trial;
-mod variant;
 
 #[path = "../common/certificates.rs"]
 mod certificates;
@@ -25,6 +24,8 @@ mod picture;
 mod progress;
 #[path = "../common/sizes.rs"]
 mod sizes;
+#[path = "../common/variant.rs"]
+mod variant;
 
 use std::error::Error;
 use std::io::{self, Write};
