@@ -10,6 +10,7 @@ use peregrine::{MigrationConfig, MigrationTarget, MoveOrder, SeekPolicy, Strateg
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Variant {
     /// The server says where it will go; clients look there once it falls silent
+    #[value(alias = "explicit")]
     ExplicitReactive,
     /// The server says where it will go; clients look there at once
     ExplicitProactive,

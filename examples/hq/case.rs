@@ -1,0 +1,115 @@
+//! The test cases of the QUIC interop runner, and what each asks of a client and of a server.
+//!
+//! The runner passes some cases under another's name (a `longrtt` run says `handshake`, the lossy handshakes say
+//! `multiconnect`); all names are understood here, so that a case can be tried by the name its results go by.
+
+use crate::tls::Cipher;
+
+/// How a client spreads what it fetches over connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Split {
+    /// One connection fetches all files.
+    #[default]
+    Together,
+    /// One connection a file, one after the other.
+    Each,
+}
+
+/// What a test case asks of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientPart {
+    /// How many connections, and what each fetches.
+    pub split: Split,
+    /// The only cipher suite to offer; all three if there is none.
+    pub cipher: Option<Cipher>,
+}
+
+/// What a test case asks of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerPart {
+    /// The only cipher suite to accept; all three if there is none.
+    pub cipher: Option<Cipher>,
+    /// Whether every client has to prove its address first.
+    pub retry: bool,
+}
+
+/// A test case, as both ends play it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// The client's part.
+    pub client: ClientPart,
+    /// The server's part.
+    pub server: ServerPart,
+}
+
+impl Case {
+    /// The case of this name; `None` if it is unknown, or asks for what is not there.
+    pub fn named(name: &str) -> Option<Self> {
+        let plain = Self { client: ClientPart::default(), server: ServerPart::default() };
+        let chacha = Some(Cipher::ChaCha20);
+        Some(match name {
+            "handshake" | "transfer" | "longrtt" | "multiplexing" | "amplificationlimit" | "blackhole"
+            | "transferloss" | "transfercorruption" | "ecn" | "rebind-port" | "rebind-addr" | "ipv6"
+            | "goodput" | "crosstraffic" => plain,
+            "chacha20" => Self {
+                client: ClientPart { cipher: chacha, ..plain.client },
+                server: ServerPart { cipher: chacha, ..plain.server },
+            },
+            "retry" => Self { server: ServerPart { retry: true, ..plain.server }, ..plain },
+            "multiconnect" | "handshakeloss" | "handshakecorruption" => {
+                Self { client: ClientPart { split: Split::Each, ..plain.client }, ..plain }
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every case there is, and whether it can be played.
+    const CASES: [(&str, bool); 26] = [
+        ("handshake", true),
+        ("transfer", true),
+        ("longrtt", true),
+        ("chacha20", true),
+        ("multiplexing", true),
+        ("retry", true),
+        ("resumption", false),
+        ("zerortt", false),
+        ("amplificationlimit", true),
+        ("blackhole", true),
+        ("keyupdate", false),
+        ("multiconnect", true),
+        ("handshakeloss", true),
+        ("transferloss", true),
+        ("handshakecorruption", true),
+        ("transfercorruption", true),
+        ("ecn", true),
+        ("rebind-port", true),
+        ("rebind-addr", true),
+        ("ipv6", true),
+        ("connectionmigration", false),
+        ("v2", false),
+        ("versionnegotiation", false),
+        ("goodput", true),
+        ("crosstraffic", true),
+        ("http3", false),
+    ];
+
+    #[test]
+    fn a_case_is_played_only_if_all_that_it_asks_for_is_there() {
+        for (name, is_there) in CASES {
+            assert_eq!(Case::named(name).is_some(), is_there, "{name}");
+        }
+        assert_eq!(Case::named("handshakes"), None);
+    }
+
+    #[test]
+    fn only_one_case_has_a_retry() {
+        let retries =
+            CASES.iter().filter(|(name, _)| Case::named(name).is_some_and(|case| case.server.retry));
+        assert_eq!(retries.map(|(name, _)| *name).collect::<Vec<_>>(), ["retry"]);
+    }
+}

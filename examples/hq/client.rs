@@ -1,0 +1,161 @@
+//! The client: connections one after the other, each with its share of the files.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{BinaryBytes, HumanDuration};
+use peregrine::{
+    ClientConfig, Endpoint, EndpointConfig, Event, FourTuple, Instant, MigrationConfig, SocketKey,
+    StrategySet, SystemRng, TransportConfig, VarInt,
+};
+
+use crate::bars::Bars;
+use crate::case::Split;
+use crate::driver::Driver;
+use crate::options::ClientPlan;
+use crate::session::{Errand, Session};
+use crate::tls::{self, Secrets};
+use crate::url::Authority;
+
+/// How long a handshake may take: the runner has links that lose a third of all datagrams.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Bytes that may wait for us, on one stream and on all of them: small, so that a transfer of a megabyte needs more.
+const WINDOWS: (u64, u64) = (512 << 10, 1 << 20);
+
+/// Fetches all files; whether it got them.
+///
+/// # Errors
+///
+/// What keeps it from beginning, or a socket that is beyond use.
+pub fn run(plan: &ClientPlan) -> Result<bool, String> {
+    let bars = Bars::new(plan.errands.len());
+    let mut client = Client::new(plan)?;
+    let (mut bytes, mut faults) = (0, Vec::new());
+    for (authority, errands) in shares(plan) {
+        match client.fetch(authority, errands, &bars) {
+            Ok(session) => {
+                bytes += session.bytes;
+                faults.extend(session.faults);
+            }
+            Err(fault) => faults.push(format!("{authority}: {fault}")),
+        }
+    }
+    drop(bars);
+    let time = client.driver.now().since(Instant::ZERO);
+    let (files, size) = (plan.errands.len(), BinaryBytes(bytes));
+    println!("files: {files}, {size} in {:.3} s ({})", time.as_secs_f64(), HumanDuration(time));
+    for fault in &faults {
+        eprintln!("hq: {fault}");
+    }
+    Ok(faults.is_empty())
+}
+
+/// Which files are fetched over which connection.
+fn shares(plan: &ClientPlan) -> Vec<(&Authority, Vec<Errand>)> {
+    let mut shares: Vec<(&Authority, Vec<Errand>)> = Vec::new();
+    for errand in &plan.errands {
+        let authority = &errand.url.authority;
+        let known = match plan.part.split {
+            Split::Together => shares.iter_mut().find(|(of, _)| *of == authority),
+            Split::Each => None,
+        };
+        match known {
+            Some((_, share)) => share.push(errand.clone()),
+            None => shares.push((authority, vec![errand.clone()])),
+        }
+    }
+    shares
+}
+
+/// An endpoint, and sockets as they are needed.
+struct Client {
+    driver: Driver,
+    endpoint: Endpoint,
+    config: Arc<ClientConfig>,
+    /// For IPv4, and for IPv6.
+    sockets: [Option<SocketKey>; 2],
+}
+
+impl Client {
+    fn new(plan: &ClientPlan) -> Result<Self, String> {
+        let key_log = plan.key_log.as_deref().map(Secrets::append).transpose()?;
+        let tls = tls::client(&plan.trust, plan.part.cipher, key_log)?;
+        let (stream_window, window) = WINDOWS;
+        let transport = TransportConfig::builder()
+            .stream_receive_window(stream_window)
+            .receive_window(window)
+            .max_bidi_streams(0)
+            .max_uni_streams(0)
+            .handshake_timeout(HANDSHAKE)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let mut config = ClientConfig::new(tls).transport(Arc::new(transport));
+        if plan.follows {
+            let all = MigrationConfig::new(StrategySet::ALL);
+            config = config.migration(all).map_err(|error| error.to_string())?;
+        }
+        Ok(Self {
+            driver: Driver::starting_at(Instant::ZERO),
+            endpoint: Endpoint::new(EndpointConfig::client(), Box::new(SystemRng::default())),
+            config: Arc::new(config),
+            sockets: [None; 2],
+        })
+    }
+
+    /// Fetches files over one connection.
+    fn fetch<'a>(
+        &mut self,
+        authority: &Authority,
+        errands: Vec<Errand>,
+        bars: &'a Bars,
+    ) -> Result<Session<'a>, String> {
+        let remote = resolve(authority)?;
+        let socket = self.socket(remote)?;
+        let path = FourTuple { local: self.driver.local(socket), remote };
+        let Self { driver, endpoint, config, .. } = self;
+        let handle = endpoint
+            .connect(driver.now(), path, Arc::clone(config), &authority.host)
+            .map_err(|error| error.to_string())?;
+        let mut session = Session::new(handle, errands, bars);
+        let mut wake = Some(driver.now());
+        while !session.is_over() {
+            driver
+                .receive(wake, |now, arrival, datagrams| endpoint.handle_datagrams(now, arrival, datagrams))
+                .map_err(|error| format!("the socket is broken: {error}"))?;
+            endpoint.handle_timeout(driver.now());
+            wake = driver.speak(endpoint, |_, endpoint, event| {
+                if let Event::Connection(of, event) = event {
+                    session.on_event(endpoint, of, &event);
+                }
+            });
+        }
+        if let Some(connection) = endpoint.connection_mut(handle) {
+            connection.close(driver.now(), VarInt::ZERO, b"");
+        }
+        driver.speak(endpoint, |_, _, _| {});
+        Ok(session)
+    }
+
+    /// The socket for peers of this family, opened when it is first needed.
+    fn socket(&mut self, remote: SocketAddr) -> Result<SocketKey, String> {
+        let (slot, any) = match remote {
+            SocketAddr::V4(_) => (0, (Ipv4Addr::UNSPECIFIED, 0).into()),
+            SocketAddr::V6(_) => (1, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        };
+        if let Some(socket) = self.sockets[slot] {
+            return Ok(socket);
+        }
+        let socket = self.driver.bind(any).map_err(|error| format!("cannot open a socket: {error}"))?;
+        self.sockets[slot] = Some(socket);
+        Ok(socket)
+    }
+}
+
+/// Where a server is: at its first IPv4 address, if it has one.
+fn resolve(authority: &Authority) -> Result<SocketAddr, String> {
+    let Authority { host, port } = authority;
+    let found =
+        (host.as_str(), *port).to_socket_addrs().map_err(|error| format!("cannot be found: {error}"))?;
+    found.min_by_key(|address| !address.is_ipv4()).ok_or_else(|| "has no address".to_owned())
+}

@@ -1,0 +1,467 @@
+//! The command line and the environment, and what comes of both once they are checked.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::case::{Case, ClientPart, ServerPart};
+use crate::environment::Environment;
+use crate::moving::Order;
+use crate::session::Errand;
+use crate::tls::{Cipher, Trust};
+use crate::url::{Authority, Url};
+
+/// The port of the runner's servers.
+const RUNNER_PORT: u16 = 443;
+/// Where a server listens if nobody says.
+const LISTEN: &str = "127.0.0.1:4433";
+/// Where the certificate goes that a server makes for itself.
+const MADE: &str = "target/hq-ca.pem";
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve this folder on 127.0.0.1:4433, with a certificate made on the spot:
+      cargo run --release --example hq -- server --root .
+
+  Fetch two files from there, into target/fetched:
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --out target/fetched \\
+          https://localhost:4433/Cargo.toml https://localhost:4433/README.md
+
+  Let the server move to another address two seconds after its first client has come:
+      cargo run --release --example hq -- server --migrate symmetric:127.0.0.2:4433@2s
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --follow https://localhost:4433/FILE
+
+As an endpoint of the QUIC interop runner it needs no options: ROLE, TESTCASE, REQUESTS, SSLKEYLOGFILE, HOST,
+PORT, WWW, DOWNLOADS and CERTS say everything, and any option overrides them. docs/interop.md has more.
+
+Exit status: 0 if every file was fetched, 1 if not, 2 if the options cannot be used, 127 if the test case is
+unknown or asks for what is not there.";
+
+/// Serves files, or fetches them, by HTTP/0.9 over QUIC (ALPN hq-interop).
+///
+/// Each file has a stream of its own: `GET /path` goes up, the file comes down. A server streams files in
+/// pieces, and serves nothing outside its folder. A client stores files under their own paths.
+#[derive(Debug, Parser)]
+#[command(name = "hq", after_help = EXAMPLES, verbatim_doc_comment)]
+pub struct Options {
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Serve the files of a folder until stopped
+    #[command(after_help = EXAMPLES)]
+    Server(ServerOptions),
+    /// Fetch files, store them, and exit
+    #[command(after_help = EXAMPLES)]
+    Client(ClientOptions),
+}
+
+/// What both roles have.
+#[derive(Debug, Default, Args)]
+struct Common {
+    /// Play a test case of the interop runner [env: TESTCASE]
+    #[arg(long, value_name = "NAME")]
+    testcase: Option<String>,
+
+    /// Speak only this cipher suite [default: all of them]
+    #[arg(long, value_name = "NAME", value_enum)]
+    cipher: Option<Cipher>,
+
+    /// Append the secrets of all connections to this file, for Wireshark [env: SSLKEYLOGFILE]
+    #[arg(long, value_name = "FILE")]
+    keylog: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args)]
+struct ServerOptions {
+    /// Where to listen [env: HOST and PORT] [default: 127.0.0.1:4433]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+
+    /// What to serve [env: WWW] [default: this folder]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// The certificate and those above it, in PEM; made on the spot if there is none [env: CERTS, cert.pem there]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM [env: CERTS, priv.key there]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+
+    /// Where to put a certificate that is made on the spot
+    #[arg(long, value_name = "FILE", default_value = MADE)]
+    made_cert: PathBuf,
+
+    /// Have every client prove its address first, by a Retry
+    #[arg(long)]
+    retry: bool,
+
+    /// Move once, with all connections: explicit, pool, symmetric or synchronized, where to, and when: so long
+    /// after the first client has come (2s, 500ms), or after so many bytes (10M)
+    #[arg(long, value_name = "STRATEGY:ADDRESS:PORT@WHEN", value_parser = Order::parse)]
+    migrate: Option<Order>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Default, Args)]
+struct ClientOptions {
+    /// What to fetch: https://SERVER:PORT/FILE; or /FILE, of HOST and PORT [env: REQUESTS]
+    #[arg(value_name = "URL")]
+    urls: Vec<String>,
+
+    /// Believe servers that are certified by one of these, in PEM [env: CERTS, ca.pem there]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+
+    /// Believe any server, whoever it is
+    #[arg(long)]
+    insecure: bool,
+
+    /// Where to store files [env: DOWNLOADS] [default: this folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Follow a server that moves
+    #[arg(long)]
+    follow: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Plan {
+    /// Serve.
+    Server(ServerPlan),
+    /// Fetch.
+    Client(ClientPlan),
+}
+
+/// Where a server's certificate comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// From PEM files.
+    Files {
+        /// Its own, and those above it.
+        chain: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// Made on the spot, and left here for clients.
+    MadeInto(PathBuf),
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub struct ServerPlan {
+    /// Where: the first of these that will do.
+    pub listen: Vec<SocketAddr>,
+    /// What.
+    pub root: PathBuf,
+    /// As whom.
+    pub certificate: Certificate,
+    /// What the test case asks for.
+    pub part: ServerPart,
+    /// Where to, and when.
+    pub migrate: Option<Order>,
+    /// Where secrets go.
+    pub key_log: Option<PathBuf>,
+}
+
+/// How to fetch.
+#[derive(Debug)]
+pub struct ClientPlan {
+    /// What, and where it goes.
+    pub errands: Vec<Errand>,
+    /// From whom.
+    pub trust: Trust,
+    /// What the test case asks for.
+    pub part: ClientPart,
+    /// Whether to follow a server that moves.
+    pub follows: bool,
+    /// Where secrets go.
+    pub key_log: Option<PathBuf>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The options, or the environment, cannot be used; a sentence says why.
+    Usage(String),
+    /// The test case of this name is unknown, or asks for what is not there.
+    UnknownCase(String),
+}
+
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Self::Usage(what)
+    }
+}
+
+impl Options {
+    /// Puts options before environment, and both before what is usual.
+    ///
+    /// # Errors
+    ///
+    /// Why that makes no plan.
+    pub fn plan(self, environment: &Environment) -> Result<Plan, Refusal> {
+        let role = match (self.role, environment.role.as_deref()) {
+            (Some(role), _) => role,
+            (None, Some("server")) => {
+                Role::Server(ServerOptions { made_cert: MADE.into(), ..Default::default() })
+            }
+            (None, Some("client")) => Role::Client(ClientOptions::default()),
+            (None, Some(other)) => {
+                return Err(Refusal::Usage(format!("ROLE={other} is no role; use server or client")));
+            }
+            (None, None) => {
+                return Err(Refusal::Usage("say server or client, or set ROLE; --help says more".to_owned()));
+            }
+        };
+        match role {
+            Role::Server(options) => options.plan(environment).map(Plan::Server),
+            Role::Client(options) => options.plan(environment).map(Plan::Client),
+        }
+    }
+}
+
+impl Common {
+    fn case(&self, environment: &Environment) -> Result<Option<Case>, Refusal> {
+        let Some(name) = self.testcase.as_ref().or(environment.testcase.as_ref()) else { return Ok(None) };
+        Case::named(name).map(Some).ok_or_else(|| Refusal::UnknownCase(name.clone()))
+    }
+
+    fn key_log(&self, environment: &Environment) -> Option<PathBuf> {
+        self.keylog.clone().or_else(|| environment.keylog.clone())
+    }
+}
+
+impl ServerOptions {
+    fn plan(self, environment: &Environment) -> Result<ServerPlan, Refusal> {
+        let mut part = self.common.case(environment)?.map(|case| case.server).unwrap_or_default();
+        part.cipher = self.common.cipher.or(part.cipher);
+        part.retry |= self.retry;
+        let files = |name| environment.certificate(name);
+        let certificate = match (self.cert, self.key, files("cert.pem"), files("priv.key")) {
+            (Some(chain), Some(key), _, _) | (_, _, Some(chain), Some(key)) => {
+                Certificate::Files { chain, key }
+            }
+            _ => Certificate::MadeInto(self.made_cert),
+        };
+        Ok(ServerPlan {
+            listen: listen(self.listen.as_deref(), environment)?,
+            root: self.root.or_else(|| environment.www()).unwrap_or_else(|| ".".into()),
+            certificate,
+            part,
+            migrate: self.migrate,
+            key_log: self.common.key_log(environment),
+        })
+    }
+}
+
+/// Where a server listens: in the runner at all addresses of both families, or of one where there is but one.
+fn listen(said: Option<&str>, environment: &Environment) -> Result<Vec<SocketAddr>, String> {
+    let port = port(environment)?;
+    let places: Vec<String> = match (said, &environment.host) {
+        (Some(place), _) => vec![place.to_owned()],
+        (None, Some(host)) => vec![Authority { host: host.clone(), port }.to_string()],
+        (None, None) if environment.is_a_run() => vec![format!("[::]:{port}"), format!("0.0.0.0:{port}")],
+        (None, None) => vec![LISTEN.to_owned()],
+    };
+    let mut found = Vec::new();
+    for place in &places {
+        let addresses = place.to_socket_addrs();
+        found.extend(
+            addresses.map_err(|error| format!("{place} is no place to listen: {error}; use {LISTEN}"))?,
+        );
+    }
+    Ok(found)
+}
+
+fn port(environment: &Environment) -> Result<u16, String> {
+    let Some(port) = &environment.port else { return Ok(RUNNER_PORT) };
+    port.parse().map_err(|_| format!("PORT={port} is no port; use a number below 65536"))
+}
+
+impl ClientOptions {
+    fn plan(self, environment: &Environment) -> Result<ClientPlan, Refusal> {
+        let mut part = self.common.case(environment)?.map(|case| case.client).unwrap_or_default();
+        part.cipher = self.common.cipher.or(part.cipher);
+        let trust = match (self.insecure, self.ca, environment.certificate("ca.pem")) {
+            (true, _, _) => Trust::Anybody,
+            (false, Some(file), _) => Trust::Authorities { file, above: None },
+            (false, None, Some(file)) => {
+                let above = environment.certificate("cert.pem").filter(|file| file.exists());
+                Trust::Authorities { file, above }
+            }
+            (false, None, None) => {
+                return Err(Refusal::Usage(
+                    "there is nothing to verify servers by: name their CA's certificate by --ca, or say --insecure \
+                     to believe anybody"
+                        .to_owned(),
+                ));
+            }
+        };
+        let mut urls = self.urls;
+        if urls.is_empty() {
+            urls = environment
+                .requests
+                .iter()
+                .flat_map(|urls| urls.split_whitespace())
+                .map(str::to_owned)
+                .collect();
+        }
+        let out = self.out.or_else(|| environment.downloads()).unwrap_or_else(|| ".".into());
+        Ok(ClientPlan {
+            errands: errands(&urls, &out, environment)?,
+            trust,
+            part,
+            follows: self.follow,
+            key_log: self.common.key_log(environment),
+        })
+    }
+}
+
+fn errands(urls: &[String], out: &std::path::Path, environment: &Environment) -> Result<Vec<Errand>, String> {
+    if urls.is_empty() {
+        return Err("there is nothing to fetch; name URLs, or set REQUESTS".to_owned());
+    }
+    let port = port(environment)?;
+    let home = environment.host.clone().map(|host| Authority { host, port });
+    let mut taken = std::collections::BTreeSet::new();
+    let errand = |text: &String| {
+        let url = Url::parse(text, home.as_ref(), port)?;
+        let file = out.join(url.file()?);
+        if !taken.insert(file.clone()) {
+            return Err(format!("{url} would be stored as {}, and so would another", file.display()));
+        }
+        Ok(Errand { url, file })
+    };
+    urls.iter().map(errand).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn planned(line: &str, variables: &[(&str, &str)]) -> Result<Plan, Refusal> {
+        let options =
+            Options::try_parse_from(line.split(' ')).map_err(|error| Refusal::Usage(error.to_string()))?;
+        options.plan(&Environment::read(|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        }))
+    }
+
+    fn server(line: &str, variables: &[(&str, &str)]) -> ServerPlan {
+        match planned(line, variables) {
+            Ok(Plan::Server(plan)) => plan,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn client(line: &str, variables: &[(&str, &str)]) -> ClientPlan {
+        match planned(line, variables) {
+            Ok(Plan::Client(plan)) => plan,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_options_themselves_are_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_runner_says_everything_by_its_environment() {
+        let plan = server("hq", &[("ROLE", "server"), ("TESTCASE", "retry")]);
+        assert_eq!(plan.listen, ["[::]:443".parse().expect("one"), "0.0.0.0:443".parse().expect("one")]);
+        assert_eq!(plan.root, PathBuf::from("/www"));
+        let certificate =
+            Certificate::Files { chain: "/certs/cert.pem".into(), key: "/certs/priv.key".into() };
+        assert_eq!((plan.certificate, plan.part.retry), (certificate, true));
+
+        let requests = ("REQUESTS", "https://server4:443/a https://server4:443/b");
+        let plan = client("hq", &[("ROLE", "client"), ("TESTCASE", "chacha20"), requests]);
+        let files = plan.errands.iter().map(|errand| errand.file.display().to_string());
+        assert_eq!(files.collect::<Vec<_>>(), ["/downloads/a", "/downloads/b"]);
+        assert_eq!(plan.trust, Trust::Authorities { file: "/certs/ca.pem".into(), above: None });
+        assert_eq!(plan.part.cipher, Some(Cipher::ChaCha20));
+    }
+
+    #[test]
+    fn options_override_the_environment() {
+        let run = [("ROLE", "client"), ("TESTCASE", "handshake"), ("HOST", "::1"), ("PORT", "4433")];
+        let plan = server("hq server --root here --testcase retry --cert a --key b", &run);
+        assert_eq!((plan.root, plan.part.retry), ("here".into(), true));
+        assert_eq!(plan.listen, ["[::1]:4433".parse().expect("an address")]);
+        assert_eq!(plan.certificate, Certificate::Files { chain: "a".into(), key: "b".into() });
+
+        let plan = client("hq client --ca x --out there --cipher aes256 --keylog k /file", &run);
+        assert_eq!(plan.errands[0].url.to_string(), "https://[::1]:4433/file");
+        assert_eq!(plan.errands[0].file, PathBuf::from("there/file"));
+        assert_eq!(
+            (plan.trust, plan.key_log),
+            (Trust::Authorities { file: "x".into(), above: None }, Some("k".into()))
+        );
+        assert_eq!(plan.part.cipher, Some(Cipher::Aes256));
+    }
+
+    #[test]
+    fn a_server_of_ones_own_needs_no_options() {
+        let plan = server("hq server", &[]);
+        assert_eq!(plan.listen, ["127.0.0.1:4433".parse().expect("an address")]);
+        assert_eq!((plan.root, plan.certificate), (".".into(), Certificate::MadeInto(MADE.into())));
+    }
+
+    #[test]
+    fn a_client_without_trust_is_told_to_choose() {
+        let refusal = planned("hq client https://localhost:4433/a", &[]).expect_err("nobody to believe");
+        assert!(
+            matches!(&refusal, Refusal::Usage(what) if what.contains("--ca") && what.contains("--insecure"))
+        );
+        let plan = client("hq client --insecure https://localhost:4433/a", &[]);
+        assert_eq!(plan.trust, Trust::Anybody);
+    }
+
+    #[test]
+    fn a_case_that_is_unknown_is_told_from_options_that_are_wrong() {
+        for name in ["http3", "handshakes", "dance"] {
+            let refusal =
+                planned("hq", &[("ROLE", "server"), ("TESTCASE", name)]).expect_err("it is unknown");
+            assert_eq!(refusal, Refusal::UnknownCase(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_a_reason() {
+        for line in [
+            "hq",
+            "hq client --insecure",
+            "hq client --insecure --ca x https://a/b",
+            "hq client --insecure http://a/b",
+            "hq client --insecure /file",
+            "hq client --insecure https://a/b https://c/b",
+            "hq client --insecure https://a/../b",
+            "hq server --cert a",
+            "hq server --key a",
+            "hq server --listen nowhere",
+            "hq server --migrate swim",
+            "hq server --cipher rot13",
+        ] {
+            assert!(matches!(planned(line, &[]), Err(Refusal::Usage(what)) if !what.is_empty()), "{line}");
+        }
+        for variables in [[("ROLE", "server"), ("PORT", "x")], [("ROLE", "referee"), ("PORT", "1")]] {
+            assert!(matches!(planned("hq", &variables), Err(Refusal::Usage(_))), "{variables:?}");
+        }
+    }
+}

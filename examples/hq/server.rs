@@ -1,0 +1,116 @@
+//! The server: one socket, one endpoint, one desk, until it is stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peregrine::{Endpoint, EndpointConfig, Instant, ServerConfig, SocketKey, SystemRng, TransportConfig};
+
+use crate::desk::Desk;
+use crate::driver::Driver;
+use crate::moving::Mover;
+use crate::options::{Certificate, ServerPlan};
+use crate::root::Root;
+use crate::tls::{self, Identity, Secrets};
+
+/// Connections at a time; each holds at most its windows and send buffer.
+const CONNECTIONS: usize = 1000;
+/// Bytes that wait for a client, on all of its streams together.
+const SEND_BUFFER: u64 = 2 << 20;
+/// Streams a client may have open at a time; the runner wants at most 1000.
+const STREAMS: u64 = 100;
+/// Bytes of requests that may wait for us, on one stream and on all of them.
+const WINDOWS: (u64, u64) = (8 << 10, 256 << 10);
+/// How long a handshake may take: the runner has links that lose a third of all datagrams.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Serves until the process is stopped.
+///
+/// # Errors
+///
+/// What keeps it from beginning, or a socket that is beyond use.
+pub fn run(plan: ServerPlan) -> Result<(), String> {
+    let root = Root::new(&plan.root);
+    let root = root.map_err(|error| format!("cannot serve {}: {error}", plan.root.display()))?;
+    let key_log = plan.key_log.as_deref().map(Secrets::append).transpose()?;
+    let identity = match &plan.certificate {
+        Certificate::Files { chain, key } => Identity::read(chain, key)?,
+        Certificate::MadeInto(file) => Identity::make(file)?,
+    };
+    let tls = tls::server(identity, plan.part.cipher, key_log)?;
+
+    let mut driver = Driver::starting_at(Instant::ZERO);
+    let socket = bind(&mut driver, &plan)?;
+    let endpoint = Endpoint::new(settings(&plan, tls)?, Box::new(SystemRng::default()));
+    println!("listening on {}", driver.address(socket));
+    if let Certificate::MadeInto(file) = &plan.certificate {
+        println!("clients trust this server by --ca {}", file.display());
+    }
+    serve(driver, endpoint, socket, Desk::new(root), plan.migrate.map(Mover::new))
+}
+
+/// Binds to the first address of those that will do.
+fn bind(driver: &mut Driver, plan: &ServerPlan) -> Result<SocketKey, String> {
+    let mut complaint = "there is no address to listen on".to_owned();
+    for address in &plan.listen {
+        match driver.bind(*address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => complaint = format!("cannot listen on {address}: {error}"),
+        }
+    }
+    Err(complaint)
+}
+
+fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<EndpointConfig, String> {
+    let (stream_window, window) = WINDOWS;
+    let transport = TransportConfig::builder()
+        .send_buffer(SEND_BUFFER)
+        .max_bidi_streams(STREAMS)
+        .max_uni_streams(0)
+        .stream_receive_window(stream_window)
+        .receive_window(window)
+        .handshake_timeout(HANDSHAKE)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut config = ServerConfig::new(tls).transport(Arc::new(transport));
+    if let Some(order) = &plan.migrate {
+        config = config.migration(order.permission()).map_err(|error| error.to_string())?;
+    }
+    let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(CONNECTIONS);
+    if plan.part.retry {
+        endpoint = endpoint.half_open_limit(0);
+    }
+    Ok(endpoint)
+}
+
+fn serve(
+    mut driver: Driver,
+    mut endpoint: Endpoint,
+    socket: SocketKey,
+    mut desk: Desk,
+    mut mover: Option<Mover>,
+) -> Result<(), String> {
+    let broken = |error: io::Error| format!("the socket is broken: {error}");
+    let mut wake = None;
+    loop {
+        let own = [wake, desk.deadline(), mover.as_ref().and_then(Mover::deadline)];
+        let until = own.into_iter().flatten().min();
+        driver
+            .receive(until, |now, arrival, datagrams| endpoint.handle_datagrams(now, arrival, datagrams))
+            .map_err(broken)?;
+        let now = driver.now();
+        endpoint.handle_timeout(now);
+        desk.clean(now, &mut endpoint);
+        wake = driver.speak(&mut endpoint, |now, endpoint, event| {
+            desk.on_event(now, endpoint, &event);
+            if let Some(mover) = &mut mover {
+                mover.on_event(now, &event);
+            }
+        });
+        if let Some(mover) = &mut mover
+            && mover.steer(&mut driver, &mut endpoint, socket)?
+        {
+            wake = Some(driver.now());
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Both ends as processes on loopback, told what to do as the runner tells them: by their environment alone.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use clap::Parser;
+
+use crate::folder::Folder;
+use crate::options::Options;
+use crate::tls::Identity;
+
+/// Set for processes that are to be the program instead of its tests.
+const BE_THE_PROGRAM: &str = "HQ_BE_THE_PROGRAM";
+
+/// Not a test: the other tests run this very executable, and here it becomes the program.
+#[test]
+fn the_program() {
+    let Some(line) = std::env::var(BE_THE_PROGRAM).ok() else { return };
+    println!();
+    std::process::exit(crate::run(Options::parse_from(line.split_whitespace())).into());
+}
+
+/// The program, with these arguments and no environment of the runner's.
+fn program(arguments: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("it has a name"));
+    command.args(["--exact", "tests::the_program", "--nocapture", "--quiet"]);
+    command.env(BE_THE_PROGRAM, format!("hq {arguments}"));
+    for variable in
+        ["ROLE", "TESTCASE", "REQUESTS", "SSLKEYLOGFILE", "HOST", "PORT", "WWW", "DOWNLOADS", "CERTS"]
+    {
+        command.env_remove(variable);
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that runs until it is dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it can be run");
+        let out = child.stdout.take().expect("it is piped");
+        let mut server = Self { child, port: 0, lines: BufReader::new(out).lines() };
+        let line = server.line("listening on ");
+        server.port = line.rsplit_once(':').expect("an address").1.parse().expect("a port");
+        server
+    }
+
+    /// The next line that begins like this, without its beginning.
+    fn line(&mut self, beginning: &str) -> String {
+        let lines = self.lines.by_ref().map_while(Result::ok);
+        let mut such = lines.filter_map(|line| line.strip_prefix(beginning).map(str::to_owned));
+        such.next().unwrap_or_else(|| panic!("the server never says {beginning}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The places of one run, as the runner lays them out.
+struct Places {
+    folder: Folder,
+}
+
+impl Places {
+    fn new() -> Self {
+        let folder = Folder::new();
+        for name in ["www", "downloads", "certs"] {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
+        }
+        let places = Self { folder };
+        places.certify(1);
+        places
+    }
+
+    /// Makes the runner's certificates: `length` of them from the server's to the one below the CA's.
+    fn certify(&self, length: usize) {
+        let key = || rcgen::KeyPair::generate().expect("a key can be made");
+        let params = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            rcgen::CertificateParams::new(names).expect("names")
+        };
+        let authority = |number: usize| {
+            let mut params = params(&[]);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, format!("authority {number}"));
+            params
+        };
+        let mut issuer = rcgen::Issuer::new(authority(0), key());
+        let root = authority(0).self_signed(issuer.key()).expect("a certificate can be made");
+        self.folder.write("certs/ca.pem", root.pem().as_bytes());
+        let mut chain = String::new();
+        for number in 1..length {
+            let key = key();
+            let certificate = authority(number).signed_by(&key, &issuer).expect("it can be certified");
+            chain.insert_str(0, &certificate.pem());
+            issuer = rcgen::Issuer::new(authority(number), key);
+        }
+        let key = key();
+        let leaf = params(&["localhost"]).signed_by(&key, &issuer).expect("it can be certified");
+        chain.insert_str(0, &leaf.pem());
+        self.folder.write("certs/cert.pem", chain.as_bytes());
+        self.folder.write("certs/priv.key", key.serialize_pem().as_bytes());
+    }
+
+    fn place(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Files of these lengths, whose contents nobody mistakes for another's.
+    fn files(&self, lengths: &[usize]) -> Vec<String> {
+        let file = |(number, len): (usize, &usize)| {
+            let name = format!("file-{number}");
+            let contents: Vec<u8> = (0..*len).map(|at| (at * 31 + at / 251 + number * 7) as u8).collect();
+            self.folder.write(&format!("www/{name}"), &contents);
+            name
+        };
+        lengths.iter().enumerate().map(file).collect()
+    }
+
+    fn environment(&self, command: &mut Command, role: &str, case: &str) {
+        command.env("ROLE", role).env("TESTCASE", case);
+        command.env("SSLKEYLOGFILE", self.place(&format!("{role}.keys")));
+        for (variable, name) in [("WWW", "www"), ("DOWNLOADS", "downloads"), ("CERTS", "certs")] {
+            command.env(variable, self.place(name));
+        }
+    }
+
+    fn server(&self, case: &str, host: &str) -> Server {
+        let mut command = program("");
+        self.environment(&mut command, "server", case);
+        Server::start({
+            command.env("HOST", host).env("PORT", "0");
+            command
+        })
+    }
+
+    /// Runs a client; returns its exit status and what it complains of.
+    fn client(&self, case: &str, port: u16, names: &[String]) -> (Option<i32>, String) {
+        let mut command = program("");
+        self.environment(&mut command, "client", case);
+        let urls = names.iter().map(|name| format!("https://localhost:{port}/{name}"));
+        command.env("REQUESTS", urls.collect::<Vec<_>>().join(" "));
+        let output = command.output().expect("it can be run");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn assert_fetched(&self, names: &[String]) {
+        for name in names {
+            let read = |place: &str| std::fs::read(self.place(place).join(name));
+            let (sent, received) = (read("www").expect("it was written"), read("downloads"));
+            assert!(received.is_ok_and(|received| received == sent), "{name} did not arrive as it was");
+        }
+    }
+
+    /// How often a secret of this name was logged.
+    fn secrets(&self, role: &str, label: &str) -> usize {
+        let log = std::fs::read_to_string(self.place(&format!("{role}.keys"))).expect("secrets were logged");
+        log.lines().filter(|line| line.starts_with(label)).count()
+    }
+
+    /// Plays a case with files of these lengths; returns how many handshakes it took.
+    fn play(&self, case: &str, lengths: &[usize]) -> usize {
+        let names = self.files(lengths);
+        let server = self.server(case, "127.0.0.1");
+        let (status, complaint) = self.client(case, server.port, &names);
+        assert_eq!(status, Some(0), "{case}: {complaint}");
+        self.assert_fetched(&names);
+        let handshakes = self.secrets("client", "CLIENT_TRAFFIC_SECRET_0");
+        assert_eq!(handshakes, self.secrets("server", "CLIENT_TRAFFIC_SECRET_0"), "{case}");
+        handshakes
+    }
+}
+
+#[test]
+fn a_transfer_fetches_all_files_over_one_connection() {
+    for case in ["handshake", "transfer", "longrtt", "amplificationlimit", "blackhole", "transferloss", "ecn"]
+    {
+        assert_eq!(Places::new().play(case, &[0, 1, 100_000]), 1, "{case}");
+    }
+}
+
+#[test]
+fn other_names_of_a_transfer_are_played_as_one() {
+    for case in ["transfercorruption", "rebind-port", "rebind-addr", "ipv6", "goodput", "crosstraffic"] {
+        assert_eq!(Places::new().play(case, &[5000]), 1, "{case}");
+    }
+}
+
+#[test]
+fn a_transfer_needs_more_than_its_first_windows() {
+    assert_eq!(Places::new().play("transfer", &[2_000_000, 3_000_000]), 1);
+}
+
+#[test]
+fn thousands_of_files_fit_into_one_connection() {
+    assert_eq!(Places::new().play("multiplexing", &[32; 1999]), 1);
+}
+
+#[test]
+fn a_client_proves_its_address_upon_a_retry() {
+    assert_eq!(Places::new().play("retry", &[10_000]), 1);
+}
+
+#[test]
+fn chacha20_alone_will_do() {
+    assert_eq!(Places::new().play("chacha20", &[30_000]), 1);
+}
+
+#[test]
+fn a_long_chain_of_certificates_is_verified() {
+    let places = Places::new();
+    places.certify(9);
+    assert_eq!(places.play("amplificationlimit", &[5000]), 1);
+}
+
+#[test]
+fn each_file_can_have_a_connection_of_its_own() {
+    for case in ["multiconnect", "handshakeloss", "handshakecorruption"] {
+        assert_eq!(Places::new().play(case, &[1024; 10]), 10, "{case}");
+    }
+}
+
+#[test]
+fn a_server_of_all_addresses_serves_both_families() {
+    let places = Places::new();
+    let names = places.files(&[1000]);
+    let server = places.server("ipv6", "::");
+    let (status, complaint) = places.client("ipv6", server.port, &names);
+    assert_eq!(status, Some(0), "{complaint}");
+    places.assert_fetched(&names);
+}
+
+#[test]
+fn a_file_that_is_missing_fails_the_run_but_not_the_others() {
+    let places = Places::new();
+    let names = [places.files(&[1000, 2000]), vec!["nothing".to_owned()]].concat();
+    let server = places.server("transfer", "127.0.0.1");
+    let (status, complaint) = places.client("transfer", server.port, &names);
+    assert_eq!(status, Some(1));
+    assert!(complaint.contains("/nothing: the server has no such file"), "{complaint}");
+    places.assert_fetched(&names[..2]);
+    assert!(!places.place("downloads/nothing").exists());
+}
+
+#[test]
+fn a_server_that_cannot_be_verified_gets_no_request() {
+    let places = Places::new();
+    let names = places.files(&[1000]);
+    let server = places.server("transfer", "127.0.0.1");
+    Identity::make(&places.place("certs/ca.pem")).expect("another CA can be made");
+    let (status, complaint) = places.client("transfer", server.port, &names);
+    assert_eq!(status, Some(1));
+    assert!(complaint.contains("certificate"), "{complaint}");
+    assert!(!places.place("downloads/file-0").exists());
+}
+
+#[test]
+fn a_case_that_cannot_be_played_is_told_by_its_status() {
+    for case in ["http3", "dance"] {
+        let places = Places::new();
+        assert_eq!(places.client(case, 1, &["file".to_owned()]).0, Some(127), "{case}");
+        let mut server = program("");
+        places.environment(&mut server, "server", case);
+        assert_eq!(server.status().expect("it can be run").code(), Some(127), "{case}");
+    }
+}
+
+#[test]
+fn a_server_makes_its_own_certificate_and_moves_while_it_serves() {
+    let places = Places::new();
+    let names = places.files(&[8_000_000]);
+    let path = |name: &str| Path::new(&places.place(name)).display().to_string();
+    for strategy in ["explicit", "symmetric"] {
+        let to = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let to = to.expect("loopback has a free port");
+        let mut server = Server::start(program(&format!(
+            "server --listen 127.0.0.1:0 --root {} --made-cert {} --migrate {strategy}:{to}@1M",
+            path("www"),
+            path("made.pem"),
+        )));
+        let client = program(&format!(
+            "client --ca {} --out {} --follow https://localhost:{}/{}",
+            path("made.pem"),
+            path("downloads"),
+            server.port,
+            names[0],
+        ))
+        .output()
+        .expect("it can be run");
+        assert!(client.status.success(), "{strategy}: {}", String::from_utf8_lossy(&client.stderr));
+        places.assert_fetched(&names);
+        assert_eq!(server.line("moved to "), to.to_string());
+    }
+}
