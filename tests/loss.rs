@@ -288,3 +288,24 @@ fn the_same_seed_is_the_same_run_on_a_bad_network() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_keep_alive_faster_than_the_probe_timeout_does_not_put_it_off() {
+    let mut world = World::seeded(1);
+    world.links(Link::rtt(ms(600)));
+    let transport =
+        TransportConfig::builder().keep_alive(Some(ms(300))).build().expect("settings that can be");
+    let transport = Arc::new(transport);
+    world.server_with("45.0.0.1:443", ServerConfig::new(tls::server()).transport(Arc::clone(&transport)));
+    let client = world.client("192.0.2.1:5000");
+    let config = Arc::new(ClientConfig::new(tls::client()).transport(transport));
+    let conn = world.connect_with(client, "45.0.0.1:443", config, Client::echoes(2, secs(3)));
+    world.run_for(secs(4));
+    // The second request is lost: nothing but a probe brings it back.
+    world.links_of("192.0.2.1", Link::rtt(ms(600)).down());
+    world.run_for(secs(2));
+    world.links_of("192.0.2.1", Link::rtt(ms(600)));
+    world.run_well(secs(10));
+    let probes = world.connection(conn).expect("it is open").stats().probe_timeouts;
+    assert!(probes > 0);
+}

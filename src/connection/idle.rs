@@ -64,7 +64,7 @@ impl Idle {
         self.keep_alive.map(|after| self.last + after)
     }
 
-    /// A PING is on its way.
+    /// A PING is on its way, or not wanted.
     pub fn on_keep_alive(&mut self, now: Instant) {
         self.last = now;
     }

@@ -123,7 +123,10 @@ impl Connection {
             TimerKind::Handshake => self.vanish(CloseReason::HandshakeTimedOut),
             TimerKind::Idle => self.vanish(CloseReason::TimedOut),
             TimerKind::KeepAlive => {
-                self.control.ask();
+                // What is under way asks already. A PING that comes before its probe timeout puts that off, for ever.
+                if !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data) {
+                    self.control.ask();
+                }
                 self.idle.on_keep_alive(now);
             }
             TimerKind::Recovery => self.on_recovery_timeout(now),
