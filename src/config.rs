@@ -442,17 +442,32 @@ pub struct ServerConfig {
     pub(crate) tls: Arc<rustls::ServerConfig>,
     pub(crate) migration: Option<MigrationConfig>,
     pub(crate) versions: ServerVersions,
+    pub(crate) disable_active_migration: bool,
 }
 
 impl ServerConfig {
     /// A server with this TLS configuration, the transport's defaults and no server migration.
     pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
-        Self { transport: Arc::default(), tls, migration: None, versions: ServerVersions::default() }
+        Self {
+            transport: Arc::default(),
+            tls,
+            migration: None,
+            versions: ServerVersions::default(),
+            disable_active_migration: false,
+        }
     }
 
     /// Sets the transport.
     pub fn transport(mut self, transport: Arc<TransportConfig>) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// Asks clients to stay at the addresses they come from: for a server that is not reached by its connection IDs
+    /// alone (RFC 9000, Section 18.2). One whose address changes all the same is followed: it may be the work of a NAT.
+    /// Default false.
+    pub fn disable_active_migration(mut self, stay: bool) -> Self {
+        self.disable_active_migration = stay;
         self
     }
 

@@ -294,6 +294,36 @@ pub enum SendDatagramError {
     Unsupported,
 }
 
+/// Why a client stays where it is. Nothing has changed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// The handshake is not confirmed (RFC 9000, Section 9).
+    #[error("the handshake is not confirmed; a client stays at its address until then")]
+    NotConfirmed,
+    /// The server said disable_active_migration.
+    #[error("the server wants its clients to stay at their addresses")]
+    Forbidden,
+    /// The server has issued no connection ID that was not used on another path (RFC 9000, Section 9.5), or uses none.
+    #[error("the server has given no connection ID for another path; try again later")]
+    NoConnectionId,
+    /// The address has another family than the server's.
+    #[error("the server is not reached from an address of this family")]
+    Family,
+    /// The path exists already.
+    #[error("this path is in use or being probed already")]
+    Known,
+    /// Too many paths are being probed, or the server is about to move.
+    #[error("too many paths are being probed, or the server is about to move; try again later")]
+    Busy,
+    /// A server does not move by this call.
+    #[error("only a client moves by this call")]
+    WrongSide,
+    /// The connection is closing or closed.
+    #[error("the connection is closed")]
+    Closed,
+}
+
 /// Why a server migration did not begin, or did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MigrationError {

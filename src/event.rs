@@ -5,6 +5,7 @@ use crate::id::{ConnectionHandle, ConnectionId, IncomingHandle};
 use crate::migration::{MigrationEvent, RelocationEvent};
 use crate::negotiation::Agreement;
 use crate::net::Transmit;
+use crate::path::PathEvent;
 use crate::stream::StreamEvent;
 use crate::time::Instant;
 
@@ -103,6 +104,8 @@ pub enum ConnectionEvent {
     },
     /// The server's move has come further.
     Migration(MigrationEvent),
+    /// A client's path was validated, or was not.
+    Path(PathEvent),
     /// A client's server gave a token of 1 to 768 bytes, to be shown by
     /// [`ClientConfig::token`](crate::ClientConfig::token) when connecting again. At most eight are told of.
     NewToken(Vec<u8>),

@@ -111,6 +111,11 @@ pub struct IncomingHandle(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u32);
 
+impl PathId {
+    /// Where something came from that cannot be answered: the name of no path.
+    pub const MUTE: Self = Self(u32::MAX);
+}
+
 /// A packet number space (RFC 9000, Section 12.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SpaceId {

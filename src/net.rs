@@ -32,6 +32,14 @@ pub struct FourTuple {
     pub remote: SocketAddr,
 }
 
+impl FourTuple {
+    /// Whether the two may be the same path: one peer, and places of ours that may be the same.
+    #[inline]
+    pub fn matches(self, other: Self) -> bool {
+        self.remote == other.remote && self.local.matches(other.local)
+    }
+}
+
 /// The ECN field of an IP packet (RFC 3168).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ecn {
@@ -96,6 +104,13 @@ mod tests {
         assert!(wildcard.matches(bound) && bound.matches(wildcard));
         assert!(!bound.matches(Local { socket: SocketKey(2), ..bound }));
         assert!(!bound.matches(Local { ip: Some([127, 0, 0, 2].into()), ..bound }));
+    }
+
+    #[test]
+    fn paths_to_one_peer_from_two_sockets_are_two() {
+        let path = FourTuple { local: Local::default(), remote: ([127, 0, 0, 1], 1).into() };
+        let local = Local { socket: SocketKey(1), ip: None };
+        assert!(path.matches(path) && !path.matches(FourTuple { local, ..path }));
     }
 
     #[test]

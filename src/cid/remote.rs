@@ -1,11 +1,9 @@
 //! The connection IDs we may use: the one in use, those bound to other addresses, the spare ones, and those
 //! to be given back (RFC 9000, Sections 5.1.2, 9.5 and 19.15).
 //!
-//! An ID is shown at one address only. A candidate address has an ID *bound* to it for as long as it is a
-//! candidate, so that looking there in vain, time and again, uses up one ID and no more (server-migration
-//! rules, 2.10).
-
-use std::net::SocketAddr;
+//! An ID is shown on one path only: from one of our places to one of the peer's. A path other than home has an ID
+//! *bound* to it for as long as it may be used, so that looking for a moved server at one place in vain, time and
+//! again, uses up one ID and no more (server-migration rules, 2.10).
 
 use smallvec::SmallVec;
 
@@ -14,6 +12,7 @@ use super::tokens::{TokenChange, TokenChanges};
 use crate::error::TransportError;
 use crate::frame::{NewConnectionId, Record};
 use crate::id::{ConnectionId, ResetToken, SpaceId};
+use crate::net::{FourTuple, Local};
 use crate::packet::PacketWriter;
 
 /// How many IDs may wait to be given back, and how many holes the numbers of those given back may have, in
@@ -34,22 +33,22 @@ struct Entry {
 enum Place {
     /// For whoever needs one.
     Spare,
-    /// Kept for an address, not shown there yet.
-    Reserved(SocketAddr),
-    /// Shown at an address.
-    Shown(SocketAddr),
+    /// Kept for a path, not shown there yet.
+    Reserved(FourTuple),
+    /// Shown on a path.
+    Shown(FourTuple),
 }
 
 impl Place {
-    fn address(self) -> Option<SocketAddr> {
+    fn path(self) -> Option<FourTuple> {
         match self {
             Self::Spare => None,
-            Self::Reserved(address) | Self::Shown(address) => Some(address),
+            Self::Reserved(path) | Self::Shown(path) => Some(path),
         }
     }
 }
 
-/// The ID for packets to one address.
+/// The ID for packets on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// The ID.
@@ -64,9 +63,9 @@ pub struct Bound {
 pub struct Replaced {
     /// The ID to use from now on instead of the one in use.
     pub current: Option<ConnectionId>,
-    /// Addresses whose bound ID was retired, each with its next one. `None`: there is none to be had, so
+    /// Paths whose bound ID was retired, each with its next one. `None`: there is none to be had, so
     /// nothing may be sent there until [`RemoteIds::bind`] finds one.
-    pub bound: SmallVec<[(SocketAddr, Option<ConnectionId>); 1]>,
+    pub bound: SmallVec<[(FourTuple, Option<ConnectionId>); 1]>,
 }
 
 /// All IDs by which we may call the peer.
@@ -159,13 +158,13 @@ impl RemoteIds {
         Some(self.current.id)
     }
 
-    /// The ID bound to `address` becomes the one in use, and the one in use so far stays bound to `before`
+    /// The ID bound to `path` becomes the one in use, and the one in use so far stays bound to `before`
     /// until [`Self::unbind_and_retire`]. `None`, and no change, if none is bound there: the one in use is
     /// used there too.
-    pub fn adopt(&mut self, address: SocketAddr, before: SocketAddr) -> Option<ConnectionId> {
-        let at = self.position_of(address)?;
+    pub fn adopt(&mut self, path: FourTuple, before: FourTuple) -> Option<ConnectionId> {
+        let at = self.position_of(path)?;
         // One that the peer wants back may not be used any more, not even to take leave.
-        let is_done = self.is_overdue || address == before;
+        let is_done = self.is_overdue || path.matches(before);
         let old = self.put_in_use(at);
         if is_done {
             self.give_back(old)
@@ -175,59 +174,96 @@ impl RemoteIds {
         Some(self.current.id)
     }
 
-    // ---- candidate addresses ------------------------------------------------------------------------
+    // ---- other paths --------------------------------------------------------------------------------
 
-    /// Binds an ID to `address`, the same one every time it is asked; `None` if none is spare. Toward a peer
+    /// Binds an ID to `path`, the same one every time it is asked; `None` if none is spare. Toward a peer
     /// whose ID has no bytes that one serves everywhere.
-    pub fn bind(&mut self, address: SocketAddr) -> Option<Bound> {
+    pub fn bind(&mut self, path: FourTuple) -> Option<Bound> {
         if self.current.id.is_empty() {
             return Some(Bound { id: self.current.id, is_used: true });
         }
-        if let Some(bound) = self.bound(address) {
+        if let Some(bound) = self.bound(path) {
             return Some(bound);
         }
         let (entry, place) = self.others.iter_mut().find(|(_, place)| *place == Place::Spare)?;
-        *place = Place::Reserved(address);
+        *place = Place::Reserved(path);
         Some(Bound { id: entry.id, is_used: false })
     }
 
-    /// The ID bound to `address`.
-    pub fn bound(&self, address: SocketAddr) -> Option<Bound> {
-        let (entry, place) = self.others.get(self.position_of(address)?)?;
-        Some(Bound { id: entry.id, is_used: *place == Place::Shown(address) })
+    /// The ID bound to `path`.
+    pub fn bound(&self, path: FourTuple) -> Option<Bound> {
+        let (entry, place) = self.others.get(self.position_of(path)?)?;
+        Some(Bound { id: entry.id, is_used: matches!(place, Place::Shown(_)) })
     }
 
-    /// A packet goes to `address` under the ID bound to it: nobody else will have that ID, and its token
+    /// A packet goes out on `path` under the ID bound to it: nobody else will have that ID, and its token
     /// counts.
-    pub fn mark_used(&mut self, address: SocketAddr) {
-        let Some(at) = self.position_of(address) else { return };
+    pub fn mark_used(&mut self, path: FourTuple) {
+        let Some(at) = self.position_of(path) else { return };
         let (entry, place) = &mut self.others[at];
-        if *place == Place::Reserved(address) {
-            *place = Place::Shown(address);
+        if let Place::Reserved(path) = *place {
+            *place = Place::Shown(path);
             self.tokens.watch(entry.token);
         }
     }
 
-    /// `address` is no candidate any more. Its ID is spare again if it was never shown there, else it is
+    /// `path` is not to be used any more. Its ID is spare again if it was never shown there, else it is
     /// given back.
-    pub fn release(&mut self, address: SocketAddr) {
-        for (_, place) in &mut self.others {
-            if *place == Place::Reserved(address) {
-                *place = Place::Spare;
-            }
-        }
-        self.unbind_and_retire(address);
+    pub fn release(&mut self, path: FourTuple) {
+        self.release_where(|bound| bound.matches(path));
     }
 
-    /// `address` is done with: the ID bound to it is given back.
-    pub fn unbind_and_retire(&mut self, address: SocketAddr) {
-        while let Some(at) = self.position_of(address) {
+    /// Nothing is sent from this place of ours any more: what [`Self::release`] does for each path from there.
+    pub fn leave(&mut self, local: Local) {
+        self.release_where(|bound| bound.local.matches(local));
+    }
+
+    fn release_where(&mut self, ends: impl Fn(FourTuple) -> bool) {
+        let mut at = 0;
+        while let Some((_, place)) = self.others.get_mut(at) {
+            match *place {
+                Place::Reserved(path) if ends(path) => *place = Place::Spare,
+                Place::Shown(path) if ends(path) => {
+                    let (entry, _) = self.others.remove(at);
+                    self.give_back(entry);
+                    continue;
+                }
+                Place::Spare | Place::Reserved(_) | Place::Shown(_) => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// This end of `from` is another now, which makes it `to`: the ID for it is a fresh one, and the one before is given
+    /// back. `None` if none is spare: the one shown there stays bound to it.
+    pub fn carry_over(&mut self, from: FourTuple, to: FourTuple) -> Option<ConnectionId> {
+        if self.has_spare() {
+            // First bound and then released: what was never shown on `from` is not taken for fresh.
+            let bound = self.bind(to)?;
+            self.mark_used(to);
+            self.release(from);
+            return Some(bound.id);
+        }
+        if let Some(at) = self.position_of(from) {
+            self.others[at].1 = Place::Shown(to);
+        }
+        None
+    }
+
+    /// `path` is done with: the ID bound to it is given back.
+    pub fn unbind_and_retire(&mut self, path: FourTuple) {
+        while let Some(at) = self.position_of(path) {
             let (entry, place) = self.others.remove(at);
             match place {
                 Place::Shown(_) => self.give_back(entry),
                 Place::Spare | Place::Reserved(_) => self.retired.insert(entry.sequence),
             }
         }
+    }
+
+    /// Whether an ID is neither in use nor bound.
+    pub fn has_spare(&self) -> bool {
+        self.others.iter().any(|(_, place)| *place == Place::Spare)
     }
 
     #[cfg(test)]
@@ -238,7 +274,7 @@ impl RemoteIds {
 
     // ---- stateless resets ---------------------------------------------------------------------------
 
-    /// The tokens of all IDs in use, here and at other addresses.
+    /// The tokens of all IDs in use, here and on other paths.
     pub fn tokens(&self) -> impl Iterator<Item = ResetToken> + '_ {
         let shown = self.others.iter().filter(|(_, place)| matches!(place, Place::Shown(_)));
         self.current.token.into_iter().chain(shown.filter_map(|(entry, _)| entry.token))
@@ -328,7 +364,7 @@ impl RemoteIds {
             if matches!(place, Place::Shown(_)) {
                 self.tokens.forget(entry.token);
             }
-            replaced.bound.extend(place.address().map(|address| (address, None)));
+            replaced.bound.extend(place.path().map(|path| (path, None)));
             self.retired.insert(entry.sequence);
         }
         self.is_overdue |= self.current.sequence < self.retire_prior_to;
@@ -339,8 +375,8 @@ impl RemoteIds {
         if self.is_overdue {
             replaced.current = self.rotate();
         }
-        for (address, id) in &mut replaced.bound {
-            *id = self.bind(*address).map(|bound| bound.id);
+        for (path, id) in &mut replaced.bound {
+            *id = self.bind(*path).map(|bound| bound.id);
         }
     }
 
@@ -402,7 +438,7 @@ impl RemoteIds {
         self.others.insert(at, (entry, place));
     }
 
-    fn position_of(&self, address: SocketAddr) -> Option<usize> {
-        self.others.iter().position(|(_, place)| place.address() == Some(address))
+    fn position_of(&self, path: FourTuple) -> Option<usize> {
+        self.others.iter().position(|(_, place)| place.path().is_some_and(|bound| bound.matches(path)))
     }
 }

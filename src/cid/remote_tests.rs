@@ -1,7 +1,5 @@
 //! The IDs we may use, by honest peers and by others.
 
-use std::net::SocketAddr;
-
 use proptest::prelude::*;
 
 use super::remote::Bound;
@@ -9,6 +7,7 @@ use super::{RemoteIds, Replaced, TokenChange};
 use crate::error::Code;
 use crate::frame::{NewConnectionId, Record};
 use crate::id::{ConnectionId, ResetToken};
+use crate::net::{FourTuple, Local, SocketKey};
 use crate::packet::{Allowance, DatagramWriter, Header};
 
 const LIMIT: u64 = 4;
@@ -21,8 +20,13 @@ fn token(n: u64) -> ResetToken {
     ResetToken([n.to_be_bytes(), n.to_be_bytes()].concat().try_into().expect("sixteen bytes"))
 }
 
-fn at(host: u8) -> SocketAddr {
-    ([10, 0, 0, host], 443).into()
+fn at(host: u8) -> FourTuple {
+    FourTuple { local: Local::default(), remote: ([10, 0, 0, host], 443).into() }
+}
+
+/// The path to this host from another socket of ours.
+fn from_other_socket(host: u8) -> FourTuple {
+    FourTuple { local: Local { socket: SocketKey(1), ip: None }, ..at(host) }
 }
 
 fn frame(sequence: u64, retire_prior_to: u64) -> NewConnectionId {
@@ -354,6 +358,38 @@ fn adoption_keeps_the_old_id_for_the_former_home() {
     assert_eq!(ids.adopt(at(2), at(1)), Some(id(1)));
     ids.unbind_and_retire(at(1));
     assert_eq!((said(&mut ids), ids.spare()), (vec![0], 1));
+}
+
+#[test]
+fn a_host_is_shown_another_id_from_another_socket() {
+    let mut ids = ids(3);
+    let [one, other] = [at(1), from_other_socket(1)].map(|path| ids.bind(path).expect("one is spare").id);
+    assert_ne!(one, other);
+    assert_eq!(ids.bind(at(1)).map(|bound| bound.id), Some(one));
+}
+
+#[test]
+fn a_place_that_is_left_gives_back_what_was_shown_from_there_alone() {
+    let mut ids = ids(3);
+    for path in [at(1), at(2), from_other_socket(1)] {
+        ids.bind(path);
+    }
+    ids.mark_used(at(1));
+    ids.mark_used(from_other_socket(1));
+    ids.leave(Local::default());
+    assert_eq!((said(&mut ids), ids.spare()), (vec![1], 1));
+    assert!(ids.bound(from_other_socket(1)).is_some_and(|bound| bound.is_used));
+}
+
+#[test]
+fn a_path_whose_own_end_changes_is_shown_another_id_if_there_is_one() {
+    let mut ids = ids(2);
+    ids.bind(at(1));
+    ids.mark_used(at(1));
+    assert_eq!(ids.carry_over(at(1), from_other_socket(1)), Some(id(2)));
+    assert_eq!(said(&mut ids), [1]);
+    assert_eq!(ids.carry_over(from_other_socket(1), at(1)), None);
+    assert_eq!(ids.bound(at(1)), Some(Bound { id: id(2), is_used: true }));
 }
 
 #[test]

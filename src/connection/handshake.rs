@@ -157,6 +157,7 @@ impl Connection {
         let server = ServerParams {
             common: Common {
                 version_information: Some(versions),
+                disable_active_migration: config.disable_active_migration,
                 ..common(&config.transport, scid, config.transport.active_connection_ids)
             },
             original_destination_connection_id: before_retry.or(Some(*first_dcid)),
@@ -237,6 +238,9 @@ impl Connection {
         self.steering.agreement = confirm(offered, server.suite_answer)?;
         if let Some(token) = server.stateless_reset_token {
             self.remote_ids.set_handshake_token(token);
+        }
+        if server.common.disable_active_migration {
+            self.moves.forbid();
         }
         self.apply(&server.common);
         Ok(())

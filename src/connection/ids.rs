@@ -55,8 +55,8 @@ impl Connection {
         if let Some(id) = current {
             self.paths.home_mut().dcid = id;
         }
-        for (address, id) in bound {
-            let Some(path) = self.paths.to(address) else { continue };
+        for (tuple, id) in bound {
+            let Some(path) = self.paths.at(tuple) else { continue };
             match id {
                 Some(id) => self.show(path, id),
                 // A path whose ID the peer wants back and for which there is no other cannot be used.
@@ -70,7 +70,7 @@ impl Connection {
     fn show(&mut self, path: PathId, id: ConnectionId) {
         if let Some(path) = self.paths.get_mut(path) {
             path.dcid = id;
-            self.remote_ids.mark_used(path.tuple.remote);
+            self.remote_ids.mark_used(path.tuple);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A part decides; this module carries out. Datagrams come in through [`receive`], are taken apart in [`dispatch`],
 //! and leave through [`transmit`], which asks [`schedule`] what to send next. [`delivery`] tells owners the fate of what
-//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, and [`switch`] a server's move.
+//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, [`switch`] a server's move and [`rebind`] a client's.
 
 mod close;
 mod control;
@@ -19,6 +19,7 @@ mod migrations;
 mod negotiate;
 mod new_token;
 mod phase;
+mod rebind;
 mod receive;
 mod retry;
 mod schedule;
@@ -64,6 +65,7 @@ use lures::Lures;
 use marks::Marks;
 pub use migrations::Migrations;
 use phase::Phase;
+use rebind::Moves;
 use receive::Early;
 use retry::Retried;
 use space::{Space, Spaces};
@@ -177,6 +179,7 @@ pub struct Connection {
     issuer: Arc<Issuer>,
     original_id: ConnectionId,
     versions: Versions,
+    moves: Moves,
 }
 
 impl fmt::Debug for Connection {
@@ -336,6 +339,7 @@ impl Connection {
             issuer,
             original_id: scid,
             versions,
+            moves: Moves::new(scid),
             scratch: None,
             config,
             role,

@@ -154,7 +154,7 @@ impl Connection {
             let closes = Frames::new(payload)
                 .map_while(Result::ok)
                 .any(|f| matches!(f, crate::frame::Frame::ConnectionClose(_)) && f.is_permitted_in(kind));
-            if closes && self.paths.to(path.remote).is_some() {
+            if closes && self.paths.iter().any(|known| known.tuple.remote == path.remote) {
                 return self.fall_silent(now);
             }
         }
@@ -240,16 +240,17 @@ impl Connection {
             self.on_duplicate(now, came.path, number);
             return Err(DropReason::Duplicate);
         }
-        let path = self.gate(came, space_id, number)?;
+        let (front, payload) = packet.split_at(opened.payload.start);
+        let dcid = if header.is_none() { front.get(1..number_at).unwrap_or_default() } else { &[] };
+        let path = self.gate(now, came, space_id, number, dcid)?;
         self.stats.key_updates += u64::from(opened.key_updated);
         self.credit(came, path);
-        let (front, payload) = packet.split_at(opened.payload.start);
         let mut seen = Seen {
             from: came.path,
             path,
             space: space_id,
             number,
-            dcid: if header.is_none() { front.get(1..number_at).unwrap_or_default() } else { &[] },
+            dcid,
             newest,
             ack_eliciting: false,
             probing: true,
@@ -406,24 +407,42 @@ impl Connection {
     }
 
     /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    fn gate(&mut self, came: &Came<'_>, space: SpaceId, number: PacketNumber) -> Result<PathId, DropReason> {
-        if !self.permits_local(came.path.local) {
-            return Err(DropReason::LocalAddress);
-        }
+    fn gate(
+        &mut self,
+        now: Instant,
+        came: &Came<'_>,
+        space: SpaceId,
+        number: PacketNumber,
+        dcid: &[u8],
+    ) -> Result<PathId, DropReason> {
         let home = self.paths.home();
-        if came.path.remote == home.tuple.remote {
+        if home.tuple.matches(*came.path) {
             return Ok(home.id);
         }
         match self.role {
-            Role::Client { .. } => self.client_gate(came.path, space, number),
-            Role::Server { .. } => self.server_gate(came.path, space),
+            Role::Client { .. } => self.client_gate(*came.path, space, number),
+            Role::Server { .. } => self.server_gate(now, *came.path, space, dcid),
         }
     }
 
     /// A server lets a client come from anywhere once the handshake is confirmed, on a bounded number of paths.
-    fn server_gate(&mut self, from: &FourTuple, space: SpaceId) -> Result<PathId, DropReason> {
-        if let Some(known) = self.paths.to(from.remote) {
+    fn server_gate(
+        &mut self,
+        now: Instant,
+        mut from: FourTuple,
+        space: SpaceId,
+        dcid: &[u8],
+    ) -> Result<PathId, DropReason> {
+        let home = self.paths.home().tuple;
+        if self.steering.has_left(from.local) {
+            // What was sent to where we were is as good as sent here (rules, 4.4).
+            from.local = home.local;
+        }
+        if let Some(known) = self.paths.at(from) {
             return Ok(known);
+        }
+        if !home.local.matches(from.local) {
+            return Err(DropReason::LocalAddress);
         }
         if space != SpaceId::Data || !self.phase.is_confirmed() {
             return Err(DropReason::Gate);
@@ -433,13 +452,20 @@ impl Connection {
             let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
             self.forget_path(oldest.ok_or(DropReason::Gate)?);
         }
-        let local = self.paths.home().tuple.local;
-        let tuple = FourTuple { local, remote: from.remote };
-        // A new address wants an ID it was not seen with; a peer that issued none gets the one in use
-        // (RFC 9000, Section 9.5).
-        let dcid = self.remote_ids.bind(from.remote).map_or(self.paths.home().dcid, |bound| bound.id);
-        self.remote_ids.mark_used(from.remote);
-        Ok(self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() }))
+        let tuple = FourTuple { local: home.local, remote: from.remote };
+        // A new address wants an ID it was not seen with.
+        let dcid = match self.remote_ids.bind(tuple) {
+            Some(bound) => bound.id,
+            // A client that does not know that it moved is known by the one in use (RFC 9000, Section 9.5).
+            None if self.moves.knows_by(dcid) => self.paths.home().dcid,
+            // One that does can be listened to, but not answered until it has issued another.
+            None => return Ok(PathId::MUTE),
+        };
+        self.remote_ids.mark_used(tuple);
+        let id = self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() });
+        // A client that only probes may be about to move: it finds its new address proved then (Section 9.6.3).
+        self.try_path(now, id);
+        Ok(id)
     }
 
     pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
@@ -450,7 +476,8 @@ impl Connection {
     /// Forgets a path other than home, and gives its connection ID back.
     pub(super) fn forget_path(&mut self, id: PathId) {
         if let Some(path) = self.paths.remove(id) {
-            self.remote_ids.unbind_and_retire(path.tuple.remote);
+            self.remote_ids.unbind_and_retire(path.tuple);
+            self.on_path_forgotten(id, path.tuple);
         }
     }
 
@@ -467,7 +494,7 @@ impl Connection {
                 // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
                 let late = self.steering.was_at(seen.from.local);
                 if seen.path != self.paths.home().id && seen.newest && !seen.probing && !late {
-                    self.follow(now, seen.path);
+                    self.follow(now, seen);
                 } else if self.paths.home().id == seen.path && self.paths.home().validation.may_repeat(now) {
                     let data = self.rng.bytes();
                     self.paths.home_mut().validation.want(data);
@@ -478,12 +505,14 @@ impl Connection {
     }
 
     /// A server follows its client at once, within the limit of three (RFC 9000, Section 9.3).
-    fn follow(&mut self, now: Instant, to: PathId) {
+    fn follow(&mut self, now: Instant, seen: &Seen<'_>) {
         let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
-        let Some(old) = self.paths.move_home(to) else { return };
+        let Some(old) = self.paths.move_home(seen.path) else { return };
+        self.moves.know_by(seen.dcid);
         let home = self.paths.home();
-        let (remote, proven) = (home.tuple.remote, home.is_validated());
-        self.remote_ids.adopt(remote, from.remote);
+        let (tuple, proven) = (home.tuple, home.is_validated());
+        let remote = tuple.remote;
+        self.remote_ids.adopt(tuple, from);
         if proven {
             self.paths.set_fallback(None);
         } else if was_proven {

@@ -119,6 +119,7 @@ impl Connection {
         };
         match &path.state {
             PathState::Silent => Some(Flight { purpose: Purpose::Seek, min_len: 0, ..flight }),
+            PathState::Probed => Some(flight),
             PathState::Unproven { budget } => {
                 let left = usize::try_from(budget.remaining()).unwrap_or(usize::MAX);
                 let allowance =

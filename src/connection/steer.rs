@@ -20,7 +20,7 @@ use crate::migration::{
 use crate::negotiation::Agreement;
 use crate::net::{FourTuple, Local};
 use crate::packet::PacketWriter;
-use crate::path::PathState;
+use crate::path::{Path, PathState};
 use crate::recovery::{Fates, Recovery, Rtt};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -78,9 +78,19 @@ impl Steering {
         self.switch.is_some_and(|(_, former)| former.ip.is_some() && former == local)
     }
 
+    /// Whether a packet for this place of ours may be one for where a server was before its last switch.
+    pub(super) fn has_left(&self, local: Local) -> bool {
+        self.switch.is_some_and(|(_, former)| former.matches(local))
+    }
+
     /// Whether the former home, which is there, is kept beyond its time.
     pub(super) fn keeps(&self, former: SocketAddr) -> bool {
         self.client().is_some_and(|client| client.keeps(former))
+    }
+
+    /// Whether the server is about to move, or has and is looked for: it may take a challenge for a client that follows.
+    pub(super) fn awaits_move(&self) -> bool {
+        self.client().is_some_and(|client| client.held_until().is_some())
     }
 
     /// Whether the server named this address to its client.
@@ -146,8 +156,14 @@ impl Connection {
             spare_ids: self.local_ids.spare_issued() as u64,
             quiet: !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data),
             receiving: self.streams.is_receiving(),
-            former: self.paths.former().and_then(|id| self.paths.get(id)).map(|path| path.tuple.remote),
+            former: self.former_here().map(|path| path.tuple.remote),
         }
+    }
+
+    /// The former home, unless it was left because we moved: the server's search knows nothing of that.
+    fn former_here(&self) -> Option<&Path> {
+        let former = self.paths.get(self.paths.former()?)?;
+        former.tuple.local.matches(self.local()).then_some(former)
     }
 
     pub(super) fn migration_deadline(&self) -> Option<Instant> {
@@ -290,13 +306,17 @@ impl Connection {
     /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
     pub(super) fn client_gate(
         &mut self,
-        from: &FourTuple,
+        from: FourTuple,
         space: SpaceId,
         number: PacketNumber,
     ) -> Result<PathId, DropReason> {
-        if let Some(former) = self.paths.former().filter(|former| self.paths.to(from.remote) == Some(*former))
+        if let Some(known) = self.paths.at(from)
+            && (self.paths.former() == Some(known) || self.moves.probes(known))
         {
-            return Ok(former);
+            return Ok(known);
+        }
+        if !self.local().matches(from.local) {
+            return Err(DropReason::LocalAddress);
         }
         let client = self.steering.client().ok_or(DropReason::Gate)?;
         let home = self.remote();
@@ -312,22 +332,16 @@ impl Connection {
         if let Some(known) = self.paths.to(address) {
             return Some(known);
         }
+        let tuple = FourTuple { local: self.local(), remote: address };
         let strict = self.migration_config().is_some_and(|config| config.strict_ids);
-        let dcid = match self.remote_ids.bind(address) {
+        let dcid = match self.remote_ids.bind(tuple) {
             Some(bound) => bound.id,
             None if strict => return None,
             // A server that issued no spare ID could not be found otherwise: a deliberate deviation [2.10].
             None => self.remote_ids.current(),
         };
-        self.remote_ids.mark_used(address);
-        let local = self.paths.home().tuple.local;
-        Some(self.add_path(FourTuple { local, remote: address }, dcid, PathState::Silent))
-    }
-
-    /// Whether a packet may come to this end of ours: ours now, or before the last switch (rules, 4.4).
-    pub(super) fn permits_local(&self, local: Local) -> bool {
-        let former = self.steering.switch.is_some_and(|(_, former)| former.matches(local));
-        self.paths.home().tuple.local.matches(local) || former
+        self.remote_ids.mark_used(tuple);
+        Some(self.add_path(tuple, dcid, PathState::Silent))
     }
 
     // ---- challenges -----------------------------------------------------------------------------------
@@ -342,9 +356,10 @@ impl Connection {
     pub(super) fn on_path_response(&mut self, now: Instant, data: [u8; 8], seen: &mut Seen<'_>) {
         let home = self.paths.home().id;
         let own = seen.from.remote == self.remote() && self.side().is_client();
+        let moves = &self.moves;
         let answered = self.paths.iter_mut().find_map(|path| {
-            // A response that comes from home proves only that home is alive [2.5].
-            let hollow = own && path.id != home;
+            // A response that comes from home proves of a candidate only that home is alive [2.5].
+            let hollow = own && path.id != home && !moves.probes(path.id);
             let answer = if hollow { None } else { path.validation.on_response(now, data) }?;
             Some((path.id, path.tuple.remote, answer))
         });
@@ -358,6 +373,7 @@ impl Connection {
         }
         match self.role {
             Role::Client { .. } => {
+                self.on_path_proved(id, answer.rtt);
                 let padded = answer.padded;
                 self.inform_client(now, ClientInput::Proved { address, padded, number: seen.number });
             }
@@ -445,7 +461,7 @@ impl Connection {
         self.abandon(now, |recovery, fates| recovery.abandon_path(id, fates));
         self.paths.remove(id);
         if !self.steering.names(address) {
-            self.remote_ids.release(address);
+            self.remote_ids.release(FourTuple { local: self.local(), remote: address });
         }
     }
 
@@ -471,20 +487,26 @@ impl Connection {
     /// A candidate has answered: it is home, everything on it begins afresh, and what was on its way to the old home is
     /// sent again [2.5].
     fn adopt(&mut self, now: Instant, address: SocketAddr) {
-        let before = self.remote();
         let Some(id) = self.paths.to(address) else { return };
+        self.make_home(now, id);
+        self.end_probes();
+    }
+
+    /// Another path is home from now on; the one that was is kept for what is under way on it.
+    pub(super) fn make_home(&mut self, now: Instant, id: PathId) {
+        let before = self.paths.home().tuple;
         let Some(old) = self.paths.move_home(id) else { return };
-        self.remote_ids.adopt(address, before);
+        self.remote_ids.adopt(self.paths.home().tuple, before);
         self.keep_former(now, old);
         self.leave(now, old);
     }
 
     /// Home proved useless: the former home is home again, and nothing of the useless one is kept.
     fn go_back(&mut self, now: Instant) {
-        let Some(former) = self.paths.former() else { return };
-        let before = self.remote();
+        let Some(former) = self.former_here().map(|path| path.id) else { return };
+        let before = self.paths.home().tuple;
         let Some(failed) = self.paths.move_home(former) else { return };
-        self.remote_ids.adopt(self.remote(), before);
+        self.remote_ids.adopt(self.paths.home().tuple, before);
         self.leave(now, failed);
         self.forget_path(failed);
     }

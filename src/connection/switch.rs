@@ -7,7 +7,7 @@ use crate::error::{CloseReason, MigrationError};
 use crate::event::ConnectionEvent;
 use crate::id::{PathId, SpaceId};
 use crate::migration::{Migration, MigrationEvent, MoveOrder, Server, ServerInput};
-use crate::net::Local;
+use crate::net::{FourTuple, Local};
 use crate::path::PathState;
 use crate::time::Instant;
 use crate::varint::VarInt;
@@ -25,6 +25,11 @@ impl Connection {
         let others = self.paths.iter().skip(1).map(|path| path.id).filter(|id| Some(*id) != fallback);
         let others: smallvec::SmallVec<[PathId; 4]> = others.collect();
         others.into_iter().for_each(|id| self.forget_path(id));
+        if let Some(path) = fallback.and_then(|id| self.paths.get_mut(id)) {
+            // Nor is an ID shown from two places (RFC 9000, Section 9.5).
+            let there = FourTuple { local, ..path.tuple };
+            path.dcid = self.remote_ids.carry_over(path.tuple, there).unwrap_or(path.dcid);
+        }
         for path in self.paths.iter_mut() {
             path.tuple.local = local;
             if moves {
@@ -36,6 +41,7 @@ impl Connection {
             return;
         }
         self.begin_afresh(now);
+        self.moves.know_by_anything();
         let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
         self.recovery.skip(SpaceId::Data, skipped.into());
         self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
@@ -43,7 +49,7 @@ impl Connection {
     }
 
     /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
-    fn begin_afresh(&mut self, now: Instant) {
+    pub(super) fn begin_afresh(&mut self, now: Instant) {
         self.abandon(now, |recovery, fates| recovery.abandon_all(SpaceId::Data, fates));
         self.recovery.no_sample_before(now);
         self.recovery.reset_backoff();

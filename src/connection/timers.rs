@@ -165,7 +165,7 @@ impl Connection {
                     self.reconsider(now, space, fates);
                 }
                 Some(Timeout::Probe(space)) => {
-                    self.probe(now, space, fates);
+                    self.probe_for_loss(now, space, fates);
                     break;
                 }
                 None => break,
@@ -175,7 +175,7 @@ impl Connection {
     }
 
     /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.
-    fn probe(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
+    fn probe_for_loss(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
         self.stats.probe_timeouts += 1;
         // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
         let in_a_row = self.recovery.pto_count();
@@ -223,22 +223,23 @@ impl Connection {
 
     /// A path did not answer: a server goes back to the address it knows (RFC 9000, Section 9.3.2).
     fn on_validation_failed(&mut self, id: PathId) {
+        if self.side().is_client() {
+            return self.on_path_failed(id);
+        }
         if id != self.paths.home().id {
             return self.forget_path(id);
         }
         let Some(fallback) = self.paths.fallback() else {
-            if self.side().is_client() {
-                return;
-            }
             // Without an address that was ever proved there is nobody to tell.
             return self.vanish(CloseReason::TimedOut);
         };
-        let (from, failed) = (self.remote(), self.paths.home().id);
+        let (before, failed) = (self.paths.home().tuple, self.paths.home().id);
         self.paths.move_home(fallback);
         self.paths.set_fallback(None);
-        let to = self.remote();
-        self.remote_ids.adopt(to, from);
+        let home = self.paths.home().tuple;
+        self.remote_ids.adopt(home, before);
         self.forget_path(failed);
+        let (from, to) = (before.remote, home.remote);
         self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
     }
 }

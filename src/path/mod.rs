@@ -6,16 +6,19 @@
 
 pub mod amplification;
 pub mod ecn;
+mod event;
 pub mod state;
 pub mod validation;
 
 use std::net::SocketAddr;
 
 pub use amplification::Budget;
+pub use event::PathEvent;
 pub use state::{Path, PathState};
 pub use validation::{Expiry, Validation};
 
 use crate::id::PathId;
+use crate::net::FourTuple;
 use crate::time::Instant;
 
 /// Paths a peer can make us keep besides home and the candidates we look for ourselves.
@@ -67,10 +70,14 @@ impl Paths {
         }
     }
 
-    /// The path to this address; home first.
-    #[inline]
+    /// The path between these ends; home first.
+    pub fn at(&self, tuple: FourTuple) -> Option<PathId> {
+        self.iter().find(|path| path.tuple.matches(tuple)).map(|path| path.id)
+    }
+
+    /// The path to this address from where we are; home first.
     pub fn to(&self, remote: SocketAddr) -> Option<PathId> {
-        self.iter().find(|path| path.tuple.remote == remote).map(|path| path.id)
+        self.at(FourTuple { local: self.home.tuple.local, remote })
     }
 
     /// All paths, home first.

@@ -15,6 +15,8 @@ use crate::recovery::{Pacer, Rtt, RttView};
 pub enum PathState {
     /// A client's candidate that nothing authentic came from: only seeks go there.
     Silent,
+    /// A client's own choice: challenges of full size go there and nothing else, until one is answered.
+    Probed,
     /// It may be a lie: no more than three times what came from there goes there (RFC 9000, Section 8).
     Unproven {
         /// What may still be sent.
@@ -60,7 +62,7 @@ impl Path {
     /// What may be sent before the peer proves to be there; `None`: no limit.
     pub fn budget(&self) -> Option<u64> {
         match &self.state {
-            PathState::Silent => Some(0),
+            PathState::Silent | PathState::Probed => Some(0),
             PathState::Unproven { budget } => Some(budget.remaining()),
             PathState::Validated => None,
         }
@@ -89,9 +91,8 @@ impl Path {
             self.state = PathState::Unproven { budget: Budget::new() };
         }
         match &mut self.state {
-            PathState::Silent => {}
             PathState::Unproven { budget } => budget.on_received(bytes as u64),
-            PathState::Validated => {}
+            PathState::Silent | PathState::Probed | PathState::Validated => {}
         }
     }
 
@@ -99,7 +100,7 @@ impl Path {
     pub fn on_sent(&mut self, bytes: usize) {
         match &mut self.state {
             PathState::Unproven { budget } => budget.on_sent(bytes as u64),
-            PathState::Silent | PathState::Validated => {}
+            PathState::Silent | PathState::Probed | PathState::Validated => {}
         }
     }
 
