@@ -71,6 +71,8 @@ pub struct Stats {
     pub seeks: u64,
     /// Server migrations completed.
     pub migrations: u64,
+    /// Retry packets obeyed: one at most, and none at a server.
+    pub retries: u64,
     /// Key updates followed.
     pub key_updates: u64,
     /// There once something was dropped.

@@ -62,6 +62,7 @@ impl Connection {
         if let Some(space) = self.spaces.get_mut(SpaceId::Initial) {
             space.keys = KeyRing::initial(self.versions.current(), &scid, Side::Client);
         }
+        self.stats.retries += 1;
         self.say_hello_again(now);
         Ok(())
     }

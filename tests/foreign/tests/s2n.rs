@@ -1,0 +1,144 @@
+//! Against s2n-quic, which speaks version 1 and its core: in both roles.
+
+use std::sync::Arc;
+
+use foreign::{Fetch, Files, Identity, Ours, S2nServer, report, s2n_fetch, unsupported};
+use peregrine::{ClientConfig, EndpointConfig, ServerConfig};
+use rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
+
+const MIB: u64 = 1 << 20;
+
+fn our_client(identity: &Identity) -> ClientConfig {
+    ClientConfig::new(Arc::new(identity.client()))
+}
+
+/// Our client fetches files of these lengths from an s2n-quic server and does `midway` when half has come.
+fn fetch(
+    case: &str,
+    lengths: &[u64],
+    retry: bool,
+    midway: impl FnOnce(&mut Ours, peregrine::ConnectionHandle),
+) {
+    let identity = Identity::fresh();
+    let server = S2nServer::start(&identity, "127.0.0.1:0", retry);
+    let mut ours = Ours::client();
+    let handle = ours.connect(server.address, our_client(&identity));
+    ours.connected();
+    ours.confirmed(handle);
+    let mut fetch = Fetch::begin(&mut ours, handle, lengths);
+    fetch.until(&mut ours, lengths.iter().sum::<u64>() / 2);
+    midway(&mut ours, handle);
+    fetch.finish(&mut ours);
+    ours.close(handle);
+    report("s2n-quic", "client", case, "");
+}
+
+/// An s2n-quic client fetches files of these lengths from our server; what was seen of it.
+fn serve(config: EndpointConfig, at: &str, identity: &Identity, lengths: &[u64]) -> Files {
+    let mut ours = Ours::at(config, at.parse().expect("an address"));
+    let client = s2n_fetch(identity, ours.address(), lengths);
+    let mut files = Files::default();
+    let mut deal = |ours: &mut Ours, handle, event: &_| files.on_event(ours, handle, event);
+    ours.go_on("s2n-quic was done", &mut deal, |_| client.is_finished());
+    client.join().expect("every file was right");
+    assert_eq!((files.connections, files.served), (1, lengths.len() as u64));
+    files
+}
+
+fn our_server(identity: &Identity) -> EndpointConfig {
+    EndpointConfig::server(Arc::new(ServerConfig::new(Arc::new(identity.server()))))
+}
+
+#[test]
+fn our_client_shakes_hands() {
+    fetch("handshake", &[1000], false, |_, _| {});
+}
+
+#[test]
+fn our_client_fetches_much() {
+    fetch("transfer", &[2 * MIB, 3 * MIB, 5 * MIB], false, |_, _| {});
+}
+
+#[test]
+fn our_client_fetches_many() {
+    fetch("multiplexing", &[32; 500], false, |_, _| {});
+}
+
+#[test]
+fn our_client_obeys_a_retry() {
+    fetch("retry", &[1000], true, |ours, handle| {
+        assert_eq!(ours.connection(handle).stats().retries, 1);
+    });
+}
+
+#[test]
+fn our_client_speaks_chacha20() {
+    let identity = Identity::fresh();
+    let server = S2nServer::start(&identity, "127.0.0.1:0", false);
+    let mut ours = Ours::client();
+    let tls = identity.client_with(vec![TLS13_CHACHA20_POLY1305_SHA256]);
+    let handle = ours.connect(server.address, ClientConfig::new(Arc::new(tls)));
+    ours.connected();
+    Fetch::begin(&mut ours, handle, &[MIB]).finish(&mut ours);
+    report("s2n-quic", "client", "chacha20", "");
+}
+
+#[test]
+fn our_client_changes_its_port() {
+    fetch("rebind-port", &[4 * MIB], false, |ours, _| ours.change_port());
+}
+
+#[test]
+fn our_client_speaks_ipv6() {
+    let identity = Identity::fresh();
+    let server = S2nServer::start(&identity, "[::1]:0", false);
+    let mut ours = Ours::at(EndpointConfig::client(), "[::1]:0".parse().expect("an address"));
+    let handle = ours.connect(server.address, our_client(&identity));
+    ours.connected();
+    Fetch::begin(&mut ours, handle, &[MIB]).finish(&mut ours);
+    report("s2n-quic", "client", "ipv6", "");
+}
+
+#[test]
+fn our_server_shakes_hands() {
+    let identity = Identity::fresh();
+    serve(our_server(&identity), "127.0.0.1:0", &identity, &[1000]);
+    report("s2n-quic", "server", "handshake", "");
+}
+
+#[test]
+fn our_server_serves_much() {
+    let identity = Identity::fresh();
+    serve(our_server(&identity), "127.0.0.1:0", &identity, &[2 * MIB, 3 * MIB, 5 * MIB]);
+    report("s2n-quic", "server", "transfer", "");
+}
+
+#[test]
+fn our_server_serves_many() {
+    let identity = Identity::fresh();
+    serve(our_server(&identity), "127.0.0.1:0", &identity, &[32; 500]);
+    report("s2n-quic", "server", "multiplexing", "");
+}
+
+#[test]
+fn our_server_asks_for_a_proof() {
+    let identity = Identity::fresh();
+    serve(our_server(&identity).half_open_limit(0), "127.0.0.1:0", &identity, &[1000]);
+    report("s2n-quic", "server", "retry", "");
+}
+
+#[test]
+fn our_server_speaks_ipv6() {
+    let identity = Identity::fresh();
+    serve(our_server(&identity), "[::1]:0", &identity, &[MIB]);
+    report("s2n-quic", "server", "ipv6", "");
+}
+
+#[test]
+fn what_s2n_quic_does_not_do_is_said() {
+    for case in ["v2", "versionnegotiation", "zerortt", "datagram"] {
+        for role in ["client", "server"] {
+            unsupported("s2n-quic", role, case, "not in its stable features");
+        }
+    }
+}
