@@ -324,6 +324,23 @@ pub enum PathError {
     Closed,
 }
 
+/// Why no keying material was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// There is nothing to export before the handshake is complete.
+    #[error("the handshake is not complete; wait for Connected")]
+    HandshakeNotComplete,
+    /// A label is 1 to 249 bytes long.
+    #[error("the label cannot be used; use 1 to 249 bytes")]
+    Label,
+    /// Nothing, or more than the cipher suite's hash can give.
+    #[error("this much cannot be exported; ask for 1 to {max} bytes")]
+    Length {
+        /// The most there is, in bytes.
+        max: usize,
+    },
+}
+
 /// Why a server migration did not begin, or did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MigrationError {

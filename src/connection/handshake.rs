@@ -201,7 +201,7 @@ impl Connection {
 
     /// TLS is complete: the peer's parameters are authentic now.
     fn on_complete(&mut self, now: Instant) -> Result<(), TransportError> {
-        self.summary = self.tls.as_ref().map(|tls| Box::new(tls.summary()));
+        self.summary = self.tls.as_mut().map(|tls| Box::new(tls.summary()));
         let confirmed = match &self.role {
             Role::Client { .. } => {
                 self.take_server_params()?;

@@ -13,6 +13,7 @@ mod glitches;
 mod handshake;
 mod idle;
 mod ids;
+mod keys;
 mod lures;
 mod marks;
 mod migrations;
@@ -35,6 +36,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::CipherSuite;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::cid::{LocalIds, RemoteIds};
 use crate::config::{ClientConfig, Congestion, MigrationConfig, ServerConfig, TransportConfig};
@@ -244,7 +248,7 @@ impl Connection {
         scid: ConnectionId,
         issuer: Arc<Issuer>,
     ) -> Result<Self, ConnectError> {
-        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
+        let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
         let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
         let version = config.versions.first;
@@ -414,6 +418,23 @@ impl Connection {
     /// The protocol that ALPN chose, once the handshake is complete.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.summary.as_ref().and_then(|s| s.alpn.as_deref())
+    }
+
+    /// The server's name as the client gave it, once the handshake is complete; `None` at a server whose client gave an
+    /// address.
+    pub fn server_name(&self) -> Option<&str> {
+        self.summary.as_ref().and_then(|s| s.server_name.as_deref())
+    }
+
+    /// The peer's certificate and those it was signed with, its own first, once the handshake is complete; none of an
+    /// anonymous client.
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.summary.as_ref().map_or(&[], |s| &s.peer_certificates)
+    }
+
+    /// The cipher suite of TLS, once the handshake is complete.
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.summary.as_ref().and_then(|s| s.suite)
     }
 
     /// The path in use, in numbers.

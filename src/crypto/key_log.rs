@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::KeyLog;
 
+use super::exporter::Exporter;
 use super::{KeyRing, Level, Secret, Suite};
 use crate::id::Side;
 use crate::packet::Version;
@@ -25,6 +26,7 @@ struct Heard {
     server_handshake: Option<Secret>,
     client_traffic: Option<Secret>,
     server_traffic: Option<Secret>,
+    exporter: Option<Secret>,
 }
 
 impl Heard {
@@ -34,6 +36,7 @@ impl Heard {
             "SERVER_HANDSHAKE_TRAFFIC_SECRET" => Some(&mut self.server_handshake),
             "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_traffic),
             "SERVER_TRAFFIC_SECRET_0" => Some(&mut self.server_traffic),
+            "EXPORTER_SECRET" => Some(&mut self.exporter),
             _ => None,
         }
     }
@@ -66,6 +69,11 @@ impl SecretLog {
             Level::Initial | Level::Handshake => KeyRing::handshake(version, suite, &ours, &theirs),
             Level::OneRtt => KeyRing::one_rtt(version, suite, ours, theirs),
         })
+    }
+
+    /// What exports keying material, once there is a secret for it; taken from here.
+    pub fn exporter(&self, suite: Suite) -> Option<Exporter> {
+        Some(Exporter::new(suite, self.lock().exporter.take()?))
     }
 }
 

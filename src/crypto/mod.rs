@@ -3,6 +3,7 @@
 //! [`Handshake`] turns CRYPTO bytes into CRYPTO bytes and [`KeyRing`]s; a [`KeyRing`] seals and opens packets;
 //! [`CryptoStream`] carries the bytes. Nothing here knows a connection.
 
+mod exporter;
 mod hello;
 mod key_log;
 mod keys;

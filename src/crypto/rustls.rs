@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::quic::{self, KeyChange};
 use rustls::{CipherSuite, KeyLog};
 
+use super::exporter::Exporter;
 use super::hello::ClientHello;
 use super::key_log::SecretLog;
 use super::{Level, Output, Suite};
@@ -28,7 +29,7 @@ const ILLEGAL_PARAMETER: u8 = 47;
 pub struct TlsRefused(rustls::Error);
 
 /// What a complete handshake leaves behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct HandshakeSummary {
     /// The protocol that ALPN chose; `None` if it was not used, which is the embedder's choice.
     pub alpn: Option<Vec<u8>>,
@@ -37,7 +38,9 @@ pub struct HandshakeSummary {
     /// The peer's certificate and those it was signed with, its own first; none of an anonymous client.
     pub peer_certificates: Vec<CertificateDer<'static>>,
     /// The cipher suite; `None` before there was one.
-    pub suite: Option<Suite>,
+    pub suite: Option<CipherSuite>,
+    /// What exports keying material; `None` before its secret was known.
+    pub exporter: Option<Exporter>,
 }
 
 /// A TLS handshake as QUIC sees it. May be dropped once complete, if no more TLS messages are to be understood.
@@ -264,14 +267,15 @@ impl Handshake {
         }
     }
 
-    /// What the handshake came to; of use once it is complete.
-    pub fn summary(&self) -> HandshakeSummary {
+    /// What the handshake came to; to be asked once, when it is complete: its exporter goes along.
+    pub fn summary(&mut self) -> HandshakeSummary {
         let Stage::Running(tls) = &self.stage else {
             return HandshakeSummary {
                 alpn: None,
                 server_name: None,
                 peer_certificates: Vec::new(),
                 suite: None,
+                exporter: None,
             };
         };
         let server_name = match &**tls {
@@ -283,7 +287,8 @@ impl Handshake {
             alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
             server_name,
             peer_certificates: certificates.iter().map(|cert| cert.clone().into_owned()).collect(),
-            suite: self.suite,
+            suite: tls.negotiated_cipher_suite().map(|suite| suite.suite()),
+            exporter: self.suite.and_then(|suite| self.secrets.exporter(suite)),
         }
     }
 }

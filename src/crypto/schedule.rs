@@ -7,6 +7,7 @@
 use std::fmt;
 
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey, quic::HeaderProtectionKey};
+use ring::digest;
 use ring::hkdf::{self, KeyType, Okm, Prk, Salt};
 use zeroize::Zeroize;
 
@@ -46,6 +47,18 @@ impl Suite {
             Self::Aes128Gcm | Self::ChaCha20Poly1305 => hkdf::HKDF_SHA256,
             Self::Aes256Gcm => hkdf::HKDF_SHA384,
         }
+    }
+
+    fn hash(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Aes128Gcm | Self::ChaCha20Poly1305 => &digest::SHA256,
+            Self::Aes256Gcm => &digest::SHA384,
+        }
+    }
+
+    /// The most that HKDF makes of a secret at once, in bytes.
+    pub fn max_expanded(self) -> usize {
+        255 * self.hkdf().len()
     }
 
     #[cfg(test)]
@@ -192,7 +205,8 @@ impl Schedule {
     fn packet_key_of(&self, prk: &Prk) -> PacketKey {
         let key: UnboundKey = expand(prk, self.labels.key, self.suite.aead(), |okm| okm.into());
         let mut iv = [0; aead::NONCE_LEN];
-        expand(prk, self.labels.iv, IvLen, |okm| okm.fill(&mut iv)).expect("the output is as long as an IV");
+        expand(prk, self.labels.iv, Bytes(aead::NONCE_LEN), |okm| okm.fill(&mut iv))
+            .expect("the output is as long as an IV");
         PacketKey { key: LessSafeKey::new(key), iv }
     }
 
@@ -206,22 +220,49 @@ impl Schedule {
     }
 }
 
-/// The length of an IV, as HKDF wants to hear it.
-struct IvLen;
+/// A number of bytes, as HKDF wants to hear it.
+struct Bytes(usize);
 
-impl KeyType for IvLen {
+impl KeyType for Bytes {
     fn len(&self) -> usize {
-        aead::NONCE_LEN
+        self.0
     }
 }
 
-/// HKDF-Expand-Label without a hash (RFC 8446, Section 7.1); `read` makes of the output what it will.
+/// HKDF-Expand-Label without a context (RFC 8446, Section 7.1); `read` makes of the output what it will.
 fn expand<L: KeyType, T>(prk: &Prk, label: &[u8], len: L, read: impl FnOnce(Okm<'_, L>) -> T) -> T {
+    expand_with(prk, label, &[], len, read)
+}
+
+/// HKDF-Expand-Label.
+fn expand_with<L: KeyType, T>(
+    prk: &Prk,
+    label: &[u8],
+    context: &[u8],
+    len: L,
+    read: impl FnOnce(Okm<'_, L>) -> T,
+) -> T {
     const PREFIX: &[u8] = b"tls13 ";
     let out_len = u16::try_from(len.len()).expect("outputs are short").to_be_bytes();
     let label_len = u8::try_from(PREFIX.len() + label.len()).expect("labels are short");
-    let info: [&[u8]; 5] = [&out_len, &[label_len], PREFIX, label, &[0]];
-    read(prk.expand(&info, len).expect("outputs are far below 255 hashes"))
+    let context_len = u8::try_from(context.len()).expect("contexts are hashes");
+    let info: [&[u8]; 6] = [&out_len, &[label_len], PREFIX, label, &[context_len], context];
+    read(prk.expand(&info, len).expect("outputs are at most 255 hashes"))
+}
+
+/// Derive-Secret of these messages (RFC 8446, Section 7.1); labels of 249 bytes at most.
+pub fn derive_secret(suite: Suite, secret: &Secret, label: &[u8], messages: &[u8]) -> Secret {
+    let prk = Prk::new_less_safe(suite.hkdf(), secret.as_bytes());
+    let hash = digest::digest(suite.hash(), messages);
+    expand_with(&prk, label, hash.as_ref(), suite.hkdf(), Secret::filled)
+}
+
+/// HKDF-Expand-Label of this context's hash; `out` is at most [`Suite::max_expanded`] long.
+pub fn expand_into(suite: Suite, secret: &Secret, label: &[u8], context: &[u8], out: &mut [u8]) {
+    let prk = Prk::new_less_safe(suite.hkdf(), secret.as_bytes());
+    let hash = digest::digest(suite.hash(), context);
+    expand_with(&prk, label, hash.as_ref(), Bytes(out.len()), |okm| okm.fill(out))
+        .expect("the output is as long as was asked for");
 }
 
 /// Protects the payloads of one direction in one key phase.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peregrine::{CloseReason, Code, Instant, TransportError};
-use quinn::{ConnectionError, EndpointConfig};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig};
 use quinn_proto::RandomConnectionIdGenerator;
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
@@ -13,8 +13,8 @@ use crate::driver::Host;
 use crate::foreign::{Foreign, accept, client_config, connect, server_config};
 use crate::load::{Exchange, Load};
 use crate::pair::{
-    Pair, closed, connected, exchanges_a_little, listens, no_talk, our_client, our_server, with_quinn_client,
-    with_quinn_server,
+    Pair, close, closed, connected, exchanges_a_little, listens, no_talk, our_client, our_server,
+    with_quinn_client, with_quinn_server,
 };
 
 /// TLS: the certificate's issuer is not known (RFC 8446, Section 6.2).
@@ -68,6 +68,28 @@ fn every_cipher_suite_carries_data() {
         let preferring = CryptoProvider { cipher_suites: vec![suite, initial], ..default_provider() };
         cryptography_is_agreed_on(&preferring, &preferring);
     }
+}
+
+/// What quinn exports, and its end.
+async fn exports(_: Endpoint, connection: Connection) -> ([u8; 48], ConnectionError) {
+    let mut out = [0; 48];
+    connection.export_keying_material(&mut out, b"EXPORTER interop", b"here").expect("it can be exported");
+    (out, connection.closed().await)
+}
+
+fn exports_what_we_export(mut pair: Pair<([u8; 48], ConnectionError)>) {
+    let mut out = [0; 48];
+    let connection = pair.host.connection(pair.handle);
+    connection.export_keying_material(&mut out, b"EXPORTER interop", Some(b"here")).expect("it is exported");
+    close(&mut pair.host, pair.handle);
+    let (theirs, _) = pair.quinn.outcome(&mut pair.host);
+    assert_eq!(out, theirs);
+}
+
+#[test]
+fn quinn_exports_the_same_keying_material() {
+    exports_what_we_export(with_quinn_server(exports));
+    exports_what_we_export(with_quinn_client(exports));
 }
 
 #[test]

@@ -57,12 +57,13 @@ fn configs() -> Configs {
 struct End {
     tls: Handshake,
     rings: Vec<(Level, KeyRing)>,
+    exporter: Option<Exporter>,
     said: Vec<(Level, Vec<u8>)>,
 }
 
 impl End {
     fn new(tls: Handshake) -> Self {
-        let mut end = Self { tls, rings: Vec::new(), said: Vec::new() };
+        let mut end = Self { tls, rings: Vec::new(), said: Vec::new(), exporter: None };
         end.listen();
         end
     }
@@ -170,7 +171,7 @@ fn a_handshake_in_single_bytes_comes_to_the_same() {
 
 #[test]
 fn both_sides_know_what_they_agreed_on() {
-    let (client, server) = established(configs());
+    let (mut client, mut server) = established(configs());
     assert_eq!(client.tls.peer_params(), Some(&b"server params"[..]));
     assert_eq!(server.tls.peer_params(), Some(&b"client params"[..]));
     let (client, server) = (client.tls.summary(), server.tls.summary());
@@ -180,6 +181,29 @@ fn both_sides_know_what_they_agreed_on() {
     assert_eq!((client.peer_certificates.len(), server.peer_certificates.len()), (1, 0));
     assert!(client.suite.is_some() && client.suite == server.suite);
 }
+#[test]
+fn what_is_exported_is_what_tls_itself_exports() {
+    for suite in [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ] {
+        let (mut client, mut server) = established(configs_with(Some(suite)));
+        for (label, context) in [(&b"label"[..], None), (b"label", Some(&b"context"[..])), (b"x", Some(b""))]
+        {
+            let Stage::Running(tls) = &client.tls.stage else { panic!("TLS has begun") };
+            let theirs = tls.export_keying_material([0; 77], label, context).expect("it is exported");
+            for end in [&mut client, &mut server] {
+                let exporter =
+                    end.exporter.get_or_insert_with(|| end.tls.summary().exporter.expect("a secret"));
+                let mut ours = [0; 77];
+                exporter.export(&mut ours, label, context.unwrap_or_default()).expect("it is exported");
+                assert_eq!(ours, theirs);
+            }
+        }
+    }
+}
+
 
 #[test]
 fn the_servers_tickets_are_1_rtt_bytes() {
@@ -224,7 +248,7 @@ fn alpn_may_be_left_out() {
     let mut configs = configs();
     configs.server.alpn_protocols.clear();
     configs.client.alpn_protocols.clear();
-    let (client, _) = established(configs);
+    let (mut client, _) = established(configs);
     assert_eq!(client.tls.summary().alpn, None);
 }
 
