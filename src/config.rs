@@ -48,6 +48,7 @@ pub struct TransportConfig {
     pub(crate) datagram_receive_buffer: Option<usize>,
     pub(crate) datagram_send_buffer: usize,
     pub(crate) ecn: bool,
+    pub(crate) key_update_after: u64,
 }
 
 impl TransportConfig {
@@ -73,6 +74,7 @@ impl TransportConfig {
             datagram_receive_buffer: None,
             datagram_send_buffer: 1 << 20,
             ecn: true,
+            key_update_after: 1 << 22,
         })
     }
 }
@@ -170,6 +172,14 @@ impl TransportConfigBuilder {
         self
     }
 
+    /// How many packets are sealed with one key before the connection [updates its keys](crate::Connection::update_keys)
+    /// by itself, as soon as it may (RFC 9001, Section 6.6). Default 2^22, which is also the most that holds with
+    /// AES-GCM: half of what it permits.
+    pub fn key_update_after(mut self, packets: u64) -> Self {
+        self.0.key_update_after = packets;
+        self
+    }
+
     /// How many datagrams one [`poll`](crate::Endpoint::poll) may write at most, if the buffer holds them. Default 10.
     pub fn burst(mut self, datagrams: usize) -> Self {
         self.0.burst = datagrams;
@@ -263,6 +273,9 @@ impl TransportConfigBuilder {
         }
         if config.datagram_receive_buffer.is_some_and(|bytes| bytes < MIN_DATAGRAM.into()) {
             return refuse("datagram_receive_buffer", "use at least 1200 bytes, or None");
+        }
+        if config.key_update_after == 0 || config.key_update_after > 1 << 62 {
+            return refuse("key_update_after", "use 1 to 2^62 packets");
         }
         if config.datagram_send_buffer < MIN_DATAGRAM.into() {
             return refuse("datagram_send_buffer", "use at least 1200 bytes");

@@ -324,6 +324,23 @@ pub enum PathError {
     Closed,
 }
 
+/// Why the keys were not updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyUpdateError {
+    /// The handshake is not confirmed: the peer may have no other keys yet (RFC 9001, Section 6.1).
+    #[error("the handshake is not confirmed; try again when it is")]
+    NotConfirmed,
+    /// The peer has acknowledged nothing that had the present keys: it may not have them (RFC 9001, Section 6.1).
+    #[error("the peer has not acknowledged the present keys; try again when it has")]
+    Unacknowledged,
+    /// The peer may still keep the keys before the present ones (RFC 9001, Section 6.5).
+    #[error("the last update is less than three probe timeouts ago; try again later")]
+    TooSoon,
+    /// The connection is closing or closed.
+    #[error("the connection is closed")]
+    Closed,
+}
+
 /// Why no keying material was exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {

@@ -1,7 +1,7 @@
 //! Decoders and state machines for fuzzing and benchmarks. No promise of stability.
 
 pub use crate::codec::{Encode, Reader, Truncated, Writer};
-pub use crate::crypto::{KeyRing, OpenError, ResetKey};
+pub use crate::crypto::{KeyRing, OpenError, ResetKey, Standing};
 pub use crate::frame::*;
 pub use crate::id::{PacketNumber, PathId, SpaceId};
 pub use crate::migration::{

@@ -75,6 +75,8 @@ pub struct Stats {
     pub retries: u64,
     /// Key updates followed.
     pub key_updates: u64,
+    /// Key updates begun, by request or by themselves.
+    pub own_key_updates: u64,
     /// There once something was dropped.
     dropped: Option<Box<[u64; DropReason::COUNT]>>,
 }

@@ -38,6 +38,8 @@ enum Operation {
     SeekNow,
     /// A client comes.
     Come,
+    /// Either end of a connection updates its keys.
+    UpdateKeys { server: bool },
     /// A client goes.
     Close,
     /// Nothing.
@@ -59,6 +61,7 @@ impl Operation {
             11 => Self::SeekNow,
             12 => Self::Come,
             13 if below(4) == 0 => Self::Close,
+            14 => Self::UpdateKeys { server: below(2) == 0 },
             _ => Self::Wait(ms(below(1500))),
         }
     }
@@ -158,6 +161,13 @@ impl Life {
             Operation::Come => {
                 let place = PLACES[self.place];
                 self.scene.newcomer_at(self.play, place, Client::echoes(2, ms(100)));
+            }
+            Operation::UpdateKeys { server } => {
+                let far = someone.and_then(|conn| world.server_side(conn));
+                if let Some(end) = if server { far } else { someone } {
+                    // It may have to wait.
+                    let _ = world.with(end, |now, connection| connection.update_keys(now));
+                }
             }
             Operation::Close => {
                 if let Some(conn) = someone {

@@ -89,12 +89,17 @@ impl Connection {
         fates.clear();
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
-        let outcome = self.recovery.on_ack(now, space, ack, view, fates);
+        let mut outcome = self.recovery.on_ack(now, space, ack, view, fates);
         let news = fates.newly_acked_largest.is_some();
         seen.useful |= news;
         // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
         // that moved while it was frozen would give its client the freeze for a round trip.
         fates.rtt_sample = fates.rtt_sample.filter(|(sent_on, _)| *sent_on == seen.path);
+        if space == SpaceId::Data
+            && let (Ok(()), Some(newest)) = (outcome, fates.newly_acked_largest)
+        {
+            outcome = self.on_acked_keys(now, seen.number, newest);
+        }
         if outcome.is_ok() {
             self.deliver(now, space, delay, fates);
         }

@@ -132,7 +132,8 @@ impl Connection {
                         space.crypto.push(&bytes);
                     }
                 }
-                Output::Keys(level, keys) => {
+                Output::Keys(level, mut keys) => {
+                    keys.wear_after(self.config.key_update_after);
                     let id = space_of(level);
                     self.spaces.insert(id, Space::new(id, keys, self.config.max_ack_delay));
                 }

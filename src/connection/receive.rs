@@ -6,7 +6,7 @@ use super::phase::Phase;
 use super::versions::Reading;
 use super::{Connection, Note, Role};
 use crate::config::MIN_DATAGRAM;
-use crate::crypto::OpenError;
+use crate::crypto::{OpenError, Standing};
 use crate::error::TransportError;
 use crate::frame::{Frames, PacketKind};
 use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
@@ -143,11 +143,10 @@ impl Connection {
     fn watch_for_close(&mut self, now: Instant, path: &FourTuple, data: &mut [u8]) {
         for packet in Packets::new(data, self.local_ids.id_len()).map_while(Result::ok) {
             let Some((space, kind)) = place(&packet.header) else { continue };
-            let pto = self.pto();
+            let standing = self.standing();
             let Some(own) = self.spaces.get_mut(space) else { continue };
-            let Ok(opened) =
-                own.keys.open(packet.bytes, packet.number_at, own.received.expected(), now, || pto)
-            else {
+            let expected = own.received.expected();
+            let Ok(opened) = own.keys.open(packet.bytes, packet.number_at, expected, now, || standing) else {
                 continue;
             };
             let payload = packet.bytes.get(opened.payload).unwrap_or_default();
@@ -215,8 +214,11 @@ impl Connection {
         number_at: usize,
         header: Option<&PacketHeader>,
     ) -> Result<(), DropReason> {
-        let (home, max_ack_delay) = (self.paths.home(), self.peer.max_ack_delay);
-        let pto = || home.rtt_view(max_ack_delay).pto_base(SpaceId::Data);
+        let (home, max_ack_delay, recovery) = (self.paths.home(), self.peer.max_ack_delay, &self.recovery);
+        let standing = || Standing {
+            pto: home.rtt_view(max_ack_delay).pto_base(SpaceId::Data),
+            next_number: recovery.next_number(SpaceId::Data),
+        };
         let complete = self.phase.is_established();
         let Some(space) = self.spaces.get_mut(space_id) else {
             return self.keep_early(came, space_id, packet);
@@ -226,7 +228,7 @@ impl Connection {
             return self.keep_early(came, space_id, packet);
         }
         let expected = space.received.expected();
-        let opened = match space.keys.open(packet, number_at, expected, now, pto) {
+        let opened = match space.keys.open(packet, number_at, expected, now, standing) {
             Ok(opened) => opened,
             Err(OpenError::Dropped(reason)) => return Err(reason),
             Err(OpenError::Fault(fault)) => {
@@ -254,7 +256,8 @@ impl Connection {
             newest,
             ack_eliciting: false,
             probing: true,
-            urgent: false,
+            // Who updates may go on when that is acknowledged.
+            urgent: opened.key_updated,
             useful: false,
         };
         match self.process(now, kind, &payload[..opened.payload.len()], &mut seen) {

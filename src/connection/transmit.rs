@@ -77,8 +77,8 @@ impl Connection {
         if out.len() < usize::from(self.paths.home().datagram_size) {
             return Polled::TooSmall;
         }
-        if let Some(Err(fault)) = self.spaces.get(SpaceId::Data).map(|space| space.keys.check()) {
-            self.fail(now, fault);
+        if self.spaces.get(SpaceId::Data).is_some_and(|space| space.keys.is_worn()) {
+            self.on_worn_keys(now);
         }
         if let Some(flight) = self.urgent_flight(now)
             && let Some(polled) = self.fly(now, &flight, out)

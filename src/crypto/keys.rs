@@ -1,5 +1,5 @@
-//! The keys of one packet number space, both directions: seal, open, follow the peer's key updates, keep the limits
-//! (RFC 9001, Sections 5 and 6).
+//! The keys of one packet number space, both directions: seal, open, update and follow the peer's updates, keep the
+//! limits (RFC 9001, Sections 5 and 6).
 //!
 //! What every packet touches lies in the ring itself; what only a key update needs is boxed apart. Opening takes the
 //! same steps in the same order whatever the packet turns out to be: unmask, expand the number, pick a key that is
@@ -9,8 +9,9 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::key_log::UpdateLog;
 use super::schedule::{HeaderKey, PacketKey, Schedule, Secret, Suite};
-use crate::error::TransportError;
+use crate::error::{KeyUpdateError, TransportError};
 use crate::id::{ConnectionId, PacketNumber, Side};
 use crate::packet::{Draft, Version, number};
 use crate::stats::DropReason;
@@ -31,10 +32,16 @@ pub struct KeyRing {
     schedule: Schedule,
     /// The key phase bit of both directions.
     phase: bool,
-    /// The lowest number opened in this phase: what is lower and of the other phase is older.
+    /// The lowest number opened in this phase, the largest there can be before: what is lower and of the other phase is
+    /// older.
     lowest: PacketNumber,
     /// Packets sealed in this phase.
     sealed: u64,
+    /// How many of them call for another phase, or for the end.
+    worn_at: u64,
+    /// Below all numbers sealed in this phase, above all sealed before.
+    first: PacketNumber,
+    turn: Turn,
     /// Only 1-RTT keys are ever updated.
     updates: Option<Box<Updates>>,
     previous: Option<Box<Previous>>,
@@ -46,6 +53,29 @@ pub struct KeyRing {
     sending_header: HeaderKey,
 }
 
+/// How far both sides have come in the phase in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// We began it, and nothing of it was received yet: what comes is of the phase before.
+    Ahead,
+    /// The peer is in it, too, but has acknowledged nothing that we sent in it.
+    Unacknowledged,
+    /// The peer has acknowledged something of it: it is known to both.
+    Acknowledged {
+        /// From when we may begin another: the peer has discarded its old keys by then (Section 6.5).
+        another_from: Instant,
+    },
+}
+
+/// Where a connection stands when a key phase begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its probe timeout, thrice which old keys are kept.
+    pub pto: Duration,
+    /// The number of the next packet to be sealed.
+    pub next_number: PacketNumber,
+}
+
 /// What follows the keys in use, and what went before them.
 struct Updates {
     /// The secrets of this phase; those of later ones follow from them.
@@ -55,14 +85,23 @@ struct Updates {
     next: PacketKey,
     /// One above the largest number that an older key opened: no number below has a key of this phase.
     floor: PacketNumber,
-    /// How many updates there were.
+    /// How many updates there were, the peer's and ours.
     count: u64,
+    /// Who wants to know the secrets.
+    log: Option<UpdateLog>,
 }
 
 /// The key of the phase before, for packets that were delayed.
 struct Previous {
     key: PacketKey,
-    until: Instant,
+    /// When it is discarded; `None` as long as the peer may know no other.
+    until: Option<Instant>,
+}
+
+impl Previous {
+    fn opens_at(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// Which key opens a packet.
@@ -80,7 +119,7 @@ pub struct Opened {
     pub number: PacketNumber,
     /// Where in the packet its payload stands, decrypted; may be empty.
     pub payload: Range<usize>,
-    /// Whether it was the first of a new key phase. Our sending keys are of that phase now, too.
+    /// Whether it was the first of a key phase that the peer began. Our sending keys are of that phase now, too.
     pub key_updated: bool,
 }
 
@@ -114,9 +153,24 @@ impl KeyRing {
         let schedule = Schedule::new(version, suite);
         let mut ring = Self::new(schedule, &ours, &theirs);
         let next = schedule.packet_key(&schedule.next_secret(&theirs));
-        let updates = Updates { sending: ours, receiving: theirs, next, floor: 0, count: 0 };
+        let updates = Updates { sending: ours, receiving: theirs, next, floor: 0, count: 0, log: None };
         ring.updates = Some(Box::new(updates));
         ring
+    }
+
+    /// Tells this log the secrets of all phases to come.
+    pub fn log_updates(&mut self, log: UpdateLog) {
+        if let Some(updates) = &mut self.updates {
+            updates.log = Some(log);
+        }
+    }
+
+    /// Has [`KeyRing::is_worn`] ask for another phase after so many packets sealed in one; half of what the suite permits
+    /// holds if that is less.
+    pub fn wear_after(&mut self, packets: u64) {
+        if self.updates.is_some() {
+            self.worn_at = packets.min(self.schedule.suite().max_sealed() / 2);
+        }
     }
 
     fn new(schedule: Schedule, ours: &Secret, theirs: &Secret) -> Self {
@@ -131,6 +185,9 @@ impl KeyRing {
             phase: false,
             lowest: PacketNumber::MAX,
             sealed: 0,
+            worn_at: schedule.suite().max_sealed() - FAREWELLS,
+            first: 0,
+            turn: Turn::Unacknowledged,
             failed: 0,
             updates: None,
             previous: None,
@@ -139,13 +196,19 @@ impl KeyRing {
 
     // ---- out ----------------------------------------------------------------------------------
 
-    /// Whether the sending key may go on; to be asked before packets are composed.
+    /// Whether the sending key calls for attention, to be asked before packets are composed: for an
+    /// [update](Self::update), or, as [`KeyRing::check`] says, for the end.
+    #[inline]
+    pub fn is_worn(&self) -> bool {
+        self.sealed >= self.worn_at
+    }
+
+    /// Whether the sending key may go on.
     ///
     /// # Errors
     ///
     /// AEAD_LIMIT_REACHED shortly before the key is used up (RFC 9001, Section 6.6): a thousand packets are left in
     /// which to say so.
-    #[inline]
     pub fn check(&self) -> Result<(), TransportError> {
         if self.sealed >= self.schedule.suite().max_sealed() - FAREWELLS {
             return Err(TransportError::aead_limit_reached("this key has sealed as many packets as it may"));
@@ -190,9 +253,8 @@ impl KeyRing {
 
     /// Opens a packet in place.
     ///
-    /// `expected` is one above the largest number received in this space, and `pto` tells the probe timeout, thrice
-    /// which old keys are kept; it is asked if the packet begins a new key phase. The bytes of a packet that does not
-    /// open are lost.
+    /// `expected` is one above the largest number received in this space, and `standing` is asked if the packet is the
+    /// first of a key phase. The bytes of a packet that does not open are lost.
     ///
     /// # Errors
     ///
@@ -205,7 +267,7 @@ impl KeyRing {
         number_at: usize,
         expected: PacketNumber,
         now: Instant,
-        pto: impl FnOnce() -> Duration,
+        standing: impl FnOnce() -> Standing,
     ) -> Result<Opened, OpenError> {
         let unmasked = self.unmask(bytes, number_at).ok_or(OpenError::Dropped(DropReason::Undecryptable))?;
         let Unmasked { first, truncated, payload_at } = unmasked;
@@ -222,9 +284,9 @@ impl KeyRing {
         }
         match generation {
             Generation::Current if number >= self.lowest => {}
-            Generation::Current => self.on_lowest(number).map_err(OpenError::Fault)?,
+            Generation::Current => self.on_lowest(number, now, standing).map_err(OpenError::Fault)?,
             Generation::Previous => self.on_delayed(number),
-            Generation::Next => self.follow(number, expected, now, pto()).map_err(OpenError::Fault)?,
+            Generation::Next => self.follow(number, expected, now, standing()).map_err(OpenError::Fault)?,
         }
         let key_updated = generation == Generation::Next;
         Ok(Opened { number, payload: payload_at..payload_at + len, key_updated })
@@ -253,7 +315,7 @@ impl KeyRing {
         let phase = first & KEY_PHASE != 0;
         match self.updates {
             Some(_) if first & LONG == 0 && phase != self.phase => match &self.previous {
-                Some(previous) if number < self.lowest && now < previous.until => Generation::Previous,
+                Some(previous) if number < self.lowest && previous.opens_at(now) => Generation::Previous,
                 _ => Generation::Next,
             },
             _ => Generation::Current,
@@ -283,11 +345,23 @@ impl KeyRing {
 
     /// A packet of this phase, with a lower number than any before.
     #[cold]
-    fn on_lowest(&mut self, number: PacketNumber) -> Result<(), TransportError> {
+    fn on_lowest(
+        &mut self,
+        number: PacketNumber,
+        now: Instant,
+        standing: impl FnOnce() -> Standing,
+    ) -> Result<(), TransportError> {
         if self.updates.as_ref().is_some_and(|updates| number < updates.floor) {
             return Err(TransportError::key_update("a newer key than a packet with a higher number had"));
         }
         self.lowest = number;
+        if self.turn == Turn::Ahead {
+            // The peer has followed us, or began the same phase at the same time.
+            self.turn = Turn::Unacknowledged;
+            if let Some(previous) = &mut self.previous {
+                previous.until = Some(now + standing().pto.saturating_mul(3));
+            }
+        }
         Ok(())
     }
 
@@ -306,32 +380,107 @@ impl KeyRing {
         number: PacketNumber,
         expected: PacketNumber,
         now: Instant,
-        pto: Duration,
+        standing: Standing,
     ) -> Result<(), TransportError> {
-        let updates = self.updates.as_mut().expect("only updated keys have a next generation");
         // Section 6.4: a higher number never has an older key.
         if number < expected {
             return Err(TransportError::key_update("a newer key than a packet with a higher number had"));
         }
         // Section 6.2: who updates twice in a row did not wait for an acknowledgement, since nothing was said yet
         // in this phase. The first update needs only a confirmed handshake.
-        if updates.count > 0 && self.sealed == 0 {
+        if self.updates.as_ref().is_some_and(|updates| updates.count > 0) && self.sealed == 0 {
             return Err(TransportError::key_update("another key update before the last was acknowledged"));
         }
+        let until = now + standing.pto.saturating_mul(3);
+        self.advance(expected, standing.next_number, Some(until));
+        self.turn = Turn::Unacknowledged;
+        self.lowest = number;
+        Ok(())
+    }
+
+    // ---- updates ------------------------------------------------------------------------------
+
+    /// Begins the next key phase of our own accord; the next packet sealed tells the peer. The handshake must be
+    /// confirmed (RFC 9001, Section 6.1).
+    ///
+    /// `expected` is one above the largest number received, `next_number` that of the next packet to be sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyUpdateError::Unacknowledged`] as long as nothing sealed in this phase is known to have arrived, and
+    /// [`KeyUpdateError::TooSoon`] for three probe timeouts after that; never that for the first update.
+    pub fn update(
+        &mut self,
+        now: Instant,
+        expected: PacketNumber,
+        next_number: PacketNumber,
+    ) -> Result<(), KeyUpdateError> {
+        match self.turn {
+            Turn::Ahead | Turn::Unacknowledged => Err(KeyUpdateError::Unacknowledged),
+            Turn::Acknowledged { another_from } if now < another_from => Err(KeyUpdateError::TooSoon),
+            Turn::Acknowledged { .. } => {
+                self.advance(expected, next_number, None);
+                self.turn = Turn::Ahead;
+                self.lowest = PacketNumber::MAX;
+                Ok(())
+            }
+        }
+    }
+
+    /// The packet `carrier` brought the first acknowledgement of the packet `newest`, which is the newest of those it
+    /// acknowledges first.
+    ///
+    /// # Errors
+    ///
+    /// KEY_UPDATE_ERROR if the carrier had an older key than what it acknowledges: who has that packet has the newer
+    /// key, and had to use it (RFC 9001, Section 6.2).
+    #[inline]
+    pub fn on_acked(
+        &mut self,
+        now: Instant,
+        carrier: PacketNumber,
+        newest: PacketNumber,
+        pto: impl FnOnce() -> Duration,
+    ) -> Result<(), TransportError> {
+        if newest < self.first {
+            return Ok(());
+        }
+        if carrier < self.lowest {
+            return Err(TransportError::key_update("an old key acknowledges a packet that had a newer one"));
+        }
+        if self.turn == Turn::Unacknowledged {
+            self.on_acknowledged(now, pto());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn on_acknowledged(&mut self, now: Instant, pto: Duration) {
+        // The first phase has no keys before it that the peer would wait to discard.
+        let is_first = self.updates.as_ref().is_none_or(|updates| updates.count == 0);
+        let wait = if is_first { Duration::ZERO } else { pto.saturating_mul(3) };
+        self.turn = Turn::Acknowledged { another_from: now + wait };
+    }
+
+    /// Both directions go on to the next phase; the key for receiving is kept until then.
+    fn advance(&mut self, expected: PacketNumber, next_number: PacketNumber, until: Option<Instant>) {
+        let updates = self.updates.as_mut().expect("only updated keys have a next generation");
         let schedule = &self.schedule;
         updates.sending = schedule.next_secret(&updates.sending);
         updates.receiving = schedule.next_secret(&updates.receiving);
         let after_next = schedule.packet_key(&schedule.next_secret(&updates.receiving));
         let next = std::mem::replace(&mut updates.next, after_next);
         let key = std::mem::replace(&mut self.receiving, next);
-        self.previous = Some(Box::new(Previous { key, until: now + pto.saturating_mul(3) }));
+        self.previous = Some(Box::new(Previous { key, until }));
         updates.floor = expected;
         updates.count += 1;
+        if let Some(log) = &updates.log {
+            log.tell(updates.count, &updates.sending, &updates.receiving);
+        }
         self.sending = schedule.packet_key(&updates.sending);
         self.phase = !self.phase;
-        self.lowest = number;
+        self.first = next_number;
         self.sealed = 0;
-        Ok(())
     }
 
     // ---- time ---------------------------------------------------------------------------------
@@ -339,12 +488,12 @@ impl KeyRing {
     /// When the keys of the phase before are to be discarded.
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        self.previous.as_ref().map(|previous| previous.until)
+        self.previous.as_ref().and_then(|previous| previous.until)
     }
 
     /// Discards keys whose time has come.
     pub fn expire(&mut self, now: Instant) {
-        self.previous.take_if(|previous| previous.until <= now);
+        self.previous.take_if(|previous| !previous.opens_at(now));
     }
 }
 
@@ -374,3 +523,5 @@ impl fmt::Debug for KeyRing {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;

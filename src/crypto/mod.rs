@@ -13,7 +13,7 @@ mod schedule;
 mod stream;
 mod token;
 
-pub use keys::{KeyRing, OpenError};
+pub use keys::{KeyRing, OpenError, Standing};
 pub use reset_key::ResetKey;
 pub use rustls::{Handshake, HandshakeSummary};
 pub use schedule::{Secret, Suite};

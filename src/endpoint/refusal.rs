@@ -3,11 +3,9 @@
 //!
 //! Costs the keys of Initial packets, one packet opened and one sealed; TLS is not begun, nothing is kept.
 
-use std::time::Duration;
-
 use crate::config::MIN_DATAGRAM;
 use crate::connection::Caller;
-use crate::crypto::KeyRing;
+use crate::crypto::{KeyRing, Standing};
 use crate::error::TransportError;
 use crate::frame::ConnectionClose;
 use crate::id::{ConnectionId, Side};
@@ -28,7 +26,7 @@ pub fn refusal(
     let mut packets = Packets::new(datagram, own.len()).map_while(Result::ok);
     let authentic = packets.any(|packet| {
         matches!(packet.header, PacketHeader::Initial { version, .. } if version == caller.version)
-            && keys.open(packet.bytes, packet.number_at, 0, now, || Duration::ZERO).is_ok()
+            && keys.open(packet.bytes, packet.number_at, 0, now, Standing::default).is_ok()
     });
     if !authentic {
         return None;

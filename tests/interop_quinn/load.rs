@@ -24,6 +24,8 @@ pub struct Load {
 impl Load {
     /// The load that interoperability is measured by.
     pub const FULL: Self = Self { streams: 10, bytes: 16 << 20 };
+    /// Enough for something to happen in the middle of it.
+    pub const MEDIUM: Self = Self { streams: 4, bytes: 2 << 20 };
     /// Enough to see that data flows.
     pub const SMALL: Self = Self { streams: 2, bytes: 64 << 10 };
 
@@ -97,8 +99,19 @@ impl Exchange {
     }
 
     /// The rest of [`run`](Self::run).
-    pub fn finish(mut self, host: &mut Host, mut tell: impl FnMut(&ConnectionEvent)) {
+    pub fn finish(self, host: &mut Host, tell: impl FnMut(&ConnectionEvent)) {
+        self.finish_while(host, tell, |_| {});
+    }
+
+    /// The rest of [`run`](Self::run), while `meddle` is done at every event.
+    pub fn finish_while(
+        mut self,
+        host: &mut Host,
+        mut tell: impl FnMut(&ConnectionEvent),
+        mut meddle: impl FnMut(&mut Host),
+    ) {
         host.await_event("all streams are exchanged", |host, event| {
+            meddle(host);
             match event {
                 Event::Connection(_, ConnectionEvent::Stream(event)) => self.on_event(host, *event),
                 Event::Connection(_, event) => tell(event),

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite};
 
 /// The name of every server.
 pub const NAME: &str = "server.sim";
@@ -77,17 +78,25 @@ fn server_of(identity: &Identity) -> ServerConfig {
 /// A client that trusts [`server`] and offers these protocols. It resumes nothing, so that the second handshake of a
 /// run has the lengths of the first.
 pub fn client_offering(alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    Arc::new(client_of(default_provider(), alpn))
+}
+
+/// A client that trusts [`server`] and knows no other cipher suite than this.
+pub fn client_with(suite: SupportedCipherSuite) -> ClientConfig {
+    client_of(CryptoProvider { cipher_suites: vec![suite], ..default_provider() }, &[ALPN])
+}
+
+fn client_of(provider: CryptoProvider, alpn: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(shared().certificate.clone()).expect("the certificate can be trusted");
-    let mut config =
-        ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(StandingStill))
-            .with_protocol_versions(&[&TLS13])
-            .expect("TLS 1.3 is there")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    let mut config = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(StandingStill))
+        .with_protocol_versions(&[&TLS13])
+        .expect("TLS 1.3 is there")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
-    Arc::new(config)
+    config
 }
 
 /// A client that trusts [`server`].

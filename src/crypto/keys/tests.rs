@@ -9,9 +9,9 @@ use crate::id::SpaceId;
 use crate::packet::vectors::{hex, vector};
 use crate::packet::{Allowance, DatagramWriter, Header, TAG_LEN, Version};
 
-const PTO: Duration = Duration::from_millis(100);
+pub(super) const PTO: Duration = Duration::from_millis(100);
 
-fn at(millis: u64) -> Instant {
+pub(super) fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
@@ -19,24 +19,28 @@ fn secret(byte: u8, suite: Suite) -> Secret {
     Secret::new(&[byte; 48][..suite.secret_len()]).expect("a secret fits")
 }
 
-fn pair_of(suite: Suite) -> (KeyRing, KeyRing) {
+pub(super) fn pair_of(suite: Suite) -> (KeyRing, KeyRing) {
     let (a, b) = (secret(1, suite), secret(2, suite));
     (KeyRing::one_rtt(Version::V1, suite, a.clone(), b.clone()), KeyRing::one_rtt(Version::V1, suite, b, a))
 }
 
-fn pair() -> (KeyRing, KeyRing) {
+pub(super) fn pair() -> (KeyRing, KeyRing) {
     pair_of(Suite::Aes128Gcm)
 }
 
+/// Packets with numbers above all that these tests use are still to be sealed.
+pub(super) const STANDING: Standing = Standing { pto: PTO, next_number: 1000 };
+
 impl KeyRing {
-    /// Begins a key phase of our own accord, as a peer may.
-    pub(crate) fn update(&mut self) {
-        self.follow(0, 0, at(0), PTO).expect("an update is due");
+    /// Begins a key phase, as a peer may that keeps no rules.
+    pub(crate) fn force_update(&mut self) {
+        self.turn = Turn::Acknowledged { another_from: at(0) };
+        self.update(at(0), 0, 0).expect("nothing stands against it");
     }
 }
 
 /// A sealed 1-RTT packet with an eight-byte ID and a PING in it.
-fn sealed(ring: &mut KeyRing, number: PacketNumber) -> Vec<u8> {
+pub(super) fn sealed(ring: &mut KeyRing, number: PacketNumber) -> Vec<u8> {
     let (mut buf, mut records) = ([0; 64], Vec::new());
     let mut datagram = DatagramWriter::new(&mut buf, &mut records);
     let dcid = ConnectionId::new(&[7; 8]).expect("a connection ID");
@@ -51,26 +55,27 @@ fn sealed(ring: &mut KeyRing, number: PacketNumber) -> Vec<u8> {
 }
 
 /// Opens a packet of [`sealed`]; its number and whether it began a key phase.
-fn open(
+pub(super) fn open(
     ring: &mut KeyRing,
     packet: &[u8],
     expected: PacketNumber,
     now: Instant,
 ) -> Result<(PacketNumber, bool), OpenError> {
     let mut packet = packet.to_vec();
-    let opened = ring.open(&mut packet, 9, expected, now, || PTO)?;
+    let opened = ring.open(&mut packet, 9, expected, now, || STANDING)?;
     assert_eq!(packet[opened.payload], [1, 0, 0, 0]);
     Ok((opened.number, opened.key_updated))
 }
 
-fn fault(result: Result<(PacketNumber, bool), OpenError>) -> Code {
+pub(super) fn fault(result: Result<(PacketNumber, bool), OpenError>) -> Code {
     match result {
         Err(OpenError::Fault(fault)) => fault.code,
         other => panic!("a fault was expected, not {other:?}"),
     }
 }
 
-const DROPPED: Result<(PacketNumber, bool), OpenError> = Err(OpenError::Dropped(DropReason::Undecryptable));
+pub(super) const DROPPED: Result<(PacketNumber, bool), OpenError> =
+    Err(OpenError::Dropped(DropReason::Undecryptable));
 
 /// A draft as if it stood behind `start` bytes of other packets.
 fn draft(start: usize, number: PacketNumber, number_at: usize, payload_at: usize, end: usize) -> Draft {
@@ -114,7 +119,7 @@ fn check_initial_packets(version: Version, name: &str) {
     let packet = hex(&case["packet"]);
     assert_eq!(seal_vector(&mut client, &hex(&case["unprotected_header"]), 18, &payload, 2), packet);
     let mut received = packet;
-    let opened = server.open(&mut received, 18, 0, at(0), || PTO).expect("it is authentic");
+    let opened = server.open(&mut received, 18, 0, at(0), || STANDING).expect("it is authentic");
     assert_eq!((opened.number, &received[opened.payload]), (2, &payload[..]));
 
     let case = &vector["server_initial_packet"];
@@ -122,7 +127,7 @@ fn check_initial_packets(version: Version, name: &str) {
     let packet = hex(&case["packet"]);
     assert_eq!(seal_vector(&mut server, &hex(&case["unprotected_header"]), 18, &payload, 1), packet);
     let mut received = packet;
-    let opened = client.open(&mut received, 18, 0, at(0), || PTO).expect("it is authentic");
+    let opened = client.open(&mut received, 18, 0, at(0), || STANDING).expect("it is authentic");
     assert_eq!((opened.number, &received[opened.payload]), (1, &payload[..]));
 }
 
@@ -145,7 +150,7 @@ fn check_chacha20_packet(version: Version, name: &str) {
     let packet = hex(&case["packet"]);
     assert_eq!(seal_vector(&mut ring, &hex(&case["unprotected_header"]), 1, &[1], number), packet);
     let mut received = packet;
-    let opened = ring.open(&mut received, 1, number, at(0), || PTO).expect("it is authentic");
+    let opened = ring.open(&mut received, 1, number, at(0), || STANDING).expect("it is authentic");
     assert_eq!((opened.number, &received[opened.payload]), (number, &[1][..]));
 }
 
@@ -177,7 +182,7 @@ fn packets_of_four_key_phases_are_sealed_and_opened_with_every_suite_in_both_ver
             let number = int(&generation["packet_number"]);
             let (packet, plaintext) = (hex(&generation["packet"]), hex(&generation["plaintext"]));
             let mut received = packet.clone();
-            let opened = ring.open(&mut received, 9, number, at(0), || PTO).expect("it is authentic");
+            let opened = ring.open(&mut received, 9, number, at(0), || STANDING).expect("it is authentic");
             assert_eq!((opened.number, &received[opened.payload]), (number, &plaintext[..]));
             assert_eq!(opened.key_updated, int(&generation["generation"]) > 0);
             // Our sending keys have followed. The header of the vector has the phase set already; we set it again.
@@ -217,12 +222,12 @@ fn an_empty_payload_is_opened_only_with_its_tag() {
     let (mut a, mut b) = pair();
     let header = [0x43, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 9];
     let packet = seal_vector(&mut a, &header, 9, &[], 9);
-    let opened = b.open(&mut packet.clone(), 9, 0, at(0), || PTO).expect("it is authentic");
+    let opened = b.open(&mut packet.clone(), 9, 0, at(0), || STANDING).expect("it is authentic");
     assert!(opened.payload.is_empty());
     let mut changed = packet;
     *changed.last_mut().expect("a tag") ^= 1;
     let dropped = OpenError::Dropped(DropReason::Undecryptable);
-    assert_eq!(b.open(&mut changed, 9, 0, at(0), || PTO), Err(dropped));
+    assert_eq!(b.open(&mut changed, 9, 0, at(0), || STANDING), Err(dropped));
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn reserved_bits_are_a_fault_only_in_an_authentic_packet() {
 fn an_update_is_followed_in_both_directions() {
     let (mut a, mut b) = pair();
     assert_eq!(open(&mut b, &sealed(&mut a, 0), 0, at(0)), Ok((0, false)));
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 1), 1, at(0)), Ok((1, true)));
     assert_eq!(open(&mut b, &sealed(&mut a, 2), 2, at(0)), Ok((2, false)));
     assert_eq!(open(&mut a, &sealed(&mut b, 0), 0, at(0)), Ok((0, false)));
@@ -250,7 +255,7 @@ fn an_update_is_followed_in_both_directions() {
 fn a_delayed_packet_of_the_phase_before_opens_for_three_probe_timeouts() {
     let (mut a, mut b) = pair();
     let delayed = [sealed(&mut a, 0), sealed(&mut a, 1)];
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 2), 0, at(1000)), Ok((2, true)));
     assert_eq!(b.deadline(), Some(at(1300)));
     assert_eq!(open(&mut b, &delayed[0], 3, at(1299)), Ok((0, false)));
@@ -264,7 +269,7 @@ fn a_delayed_packet_of_the_phase_before_opens_for_three_probe_timeouts() {
 #[test]
 fn a_copy_of_the_packet_that_began_a_phase_begins_no_other() {
     let (mut a, mut b) = pair();
-    a.update();
+    a.force_update();
     let packet = sealed(&mut a, 0);
     assert_eq!(open(&mut b, &packet, 0, at(0)), Ok((0, true)));
     assert_eq!(open(&mut b, &packet, 1, at(0)), Ok((0, false)));
@@ -273,10 +278,10 @@ fn a_copy_of_the_packet_that_began_a_phase_begins_no_other() {
 #[test]
 fn a_second_update_is_followed_once_we_have_spoken_in_the_first() {
     let (mut a, mut b) = pair();
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 0), 0, at(0)), Ok((0, true)));
     assert_eq!(open(&mut a, &sealed(&mut b, 0), 0, at(0)), Ok((0, false)));
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 1), 1, at(1)), Ok((1, true)));
     assert_eq!(open(&mut a, &sealed(&mut b, 1), 1, at(1)), Ok((1, false)));
 }
@@ -284,9 +289,9 @@ fn a_second_update_is_followed_once_we_have_spoken_in_the_first() {
 #[test]
 fn two_updates_in_a_row_are_an_error() {
     let (mut a, mut b) = pair();
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 0), 0, at(0)), Ok((0, true)));
-    a.update();
+    a.force_update();
     let packet = sealed(&mut a, 1);
     assert_eq!(fault(open(&mut b, &packet, 1, at(0))), Code::KEY_UPDATE_ERROR);
 }
@@ -295,7 +300,7 @@ fn two_updates_in_a_row_are_an_error() {
 fn a_phase_that_begins_below_a_number_already_received_is_an_error() {
     let (mut a, mut b) = pair();
     assert_eq!(open(&mut b, &sealed(&mut a, 5), 0, at(0)), Ok((5, false)));
-    a.update();
+    a.force_update();
     let packet = sealed(&mut a, 4);
     assert_eq!(fault(open(&mut b, &packet, 6, at(0))), Code::KEY_UPDATE_ERROR);
 }
@@ -304,7 +309,7 @@ fn a_phase_that_begins_below_a_number_already_received_is_an_error() {
 fn a_newer_key_below_an_older_one_is_an_error_even_when_reordered() {
     let (mut a, mut b) = pair();
     let older = sealed(&mut a, 7);
-    a.update();
+    a.force_update();
     let newer = [sealed(&mut a, 9), sealed(&mut a, 6)];
     assert_eq!(open(&mut b, &newer[0], 0, at(0)), Ok((9, true)));
     assert_eq!(open(&mut b, &older, 10, at(0)), Ok((7, false)));
@@ -315,7 +320,7 @@ fn a_newer_key_below_an_older_one_is_an_error_even_when_reordered() {
 fn reordering_within_a_new_phase_is_honest() {
     let (mut a, mut b) = pair();
     let older = sealed(&mut a, 0);
-    a.update();
+    a.force_update();
     let newer = [sealed(&mut a, 1), sealed(&mut a, 2), sealed(&mut a, 3)];
     assert_eq!(open(&mut b, &newer[2], 0, at(0)), Ok((3, true)));
     assert_eq!(open(&mut b, &newer[0], 4, at(0)), Ok((1, false)));
@@ -356,7 +361,7 @@ fn a_key_that_is_used_up_leaves_no_plaintext_in_the_packet() {
 fn following_an_update_renews_what_may_be_sealed() {
     let (mut a, mut b) = pair();
     b.sealed = (1 << 23) - FAREWELLS;
-    a.update();
+    a.force_update();
     assert_eq!(open(&mut b, &sealed(&mut a, 0), 0, at(0)), Ok((0, true)));
     assert_eq!(b.check(), Ok(()));
 }
@@ -366,7 +371,7 @@ fn one_forgery_above_the_limit_ends_the_connection_whatever_the_phase() {
     for (suite, limit) in [(Suite::Aes256Gcm, 1 << 52), (Suite::ChaCha20Poly1305, 1 << 36)] {
         let (mut a, mut b) = pair_of(suite);
         b.failed = limit - 1;
-        a.update();
+        a.force_update();
         let packet = sealed(&mut a, 0);
         assert_eq!(open(&mut b, &packet, 0, at(0)), Ok((0, true)));
         let mut forged = packet;

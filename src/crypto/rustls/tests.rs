@@ -1,13 +1,12 @@
 //! Whole handshakes in memory, and peers that do not keep to them.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use ::rustls::pki_types::PrivateKeyDer;
 use ::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::*;
-use crate::crypto::KeyRing;
+use crate::crypto::{KeyRing, Standing};
 use crate::frame::Ping;
 use crate::id::ConnectionId;
 use crate::packet::{Allowance, DatagramWriter, Header};
@@ -57,8 +56,8 @@ fn configs() -> Configs {
 struct End {
     tls: Handshake,
     rings: Vec<(Level, KeyRing)>,
-    exporter: Option<Exporter>,
     said: Vec<(Level, Vec<u8>)>,
+    exporter: Option<Exporter>,
 }
 
 impl End {
@@ -128,7 +127,7 @@ fn carry(from: &mut KeyRing, to: &mut KeyRing, header: &Header<'_>, number: u64)
     assert!(datagram.keep(draft));
     let number_at = datagram.drafts()[0].number_at;
     let len = datagram.seal(|draft, packet| from.seal(draft, packet).expect("the key is fresh"));
-    let opened = to.open(&mut buf[..len], number_at, number, Instant::ZERO, || Duration::from_millis(100));
+    let opened = to.open(&mut buf[..len], number_at, number, Instant::ZERO, Standing::default);
     let opened = opened.expect("the rings fit");
     assert_eq!((opened.number, &buf[opened.payload.start]), (number, &1));
     opened.key_updated
@@ -156,7 +155,7 @@ fn a_handshake_ends_in_rings_that_open_each_others_packets_and_follow_an_update(
             assert!(!carry(server, client, &header, 0));
         }
         let (client, server) = (client.ring(Level::OneRtt), server.ring(Level::OneRtt));
-        client.update();
+        client.force_update();
         assert!(carry(client, server, &short, 1));
         assert!(!carry(server, client, &short, 1));
     }
@@ -181,6 +180,7 @@ fn both_sides_know_what_they_agreed_on() {
     assert_eq!((client.peer_certificates.len(), server.peer_certificates.len()), (1, 0));
     assert!(client.suite.is_some() && client.suite == server.suite);
 }
+
 #[test]
 fn what_is_exported_is_what_tls_itself_exports() {
     for suite in [
@@ -203,7 +203,6 @@ fn what_is_exported_is_what_tls_itself_exports() {
         }
     }
 }
-
 
 #[test]
 fn the_servers_tickets_are_1_rtt_bytes() {
