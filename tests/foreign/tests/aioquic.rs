@@ -6,7 +6,7 @@ use std::time::Duration;
 use foreign::{Aioquic, AioquicServer, Fetch, Files, Identity, Ours, report};
 use peregrine::{
     ClientConfig, ConnectionEvent, ConnectionHandle, DropReason, EndpointConfig, ServerConfig,
-    TransportConfig,
+    TransportConfig, Version,
 };
 use rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
 
@@ -139,6 +139,45 @@ fn our_client_changes_its_port() {
 }
 
 #[test]
+fn our_client_moves_to_another_address() {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::at("127.0.0.1", &identity, &[]);
+    let seen = fetch(&mut server, our_client(&identity), &[2 * MIB], |ours, handle| {
+        let socket = ours.bind("127.0.0.2:0".parse().expect("an address"));
+        let (now, local) = (ours.now(), ours.local(socket));
+        ours.connection(handle).rebind(now, local).expect("the client may move");
+    });
+    saw(&seen, "paths=2");
+    report("aioquic", "client", "rebind-addr", "");
+    report("aioquic", "client", "connectionmigration", "");
+}
+
+#[test]
+fn our_client_begins_with_version_2() {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::start(&identity, &["--versions", "2"]);
+    let config = our_client(&identity).versions(&[Version::V2]).expect("a version");
+    saw(&fetch(&mut server, config, &[MIB], |_, _| {}), "version=2");
+}
+
+#[test]
+fn our_client_goes_over_to_version_2() {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::start(&identity, &["--versions", "2,1"]);
+    let config = our_client(&identity).versions(&[Version::V2, Version::V1]).expect("two versions");
+    saw(&fetch(&mut server, config, &[MIB], |_, _| {}), "version=2");
+    report("aioquic", "client", "v2", "");
+}
+
+#[test]
+fn our_client_goes_back_to_a_version_that_the_server_speaks() {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::start(&identity, &["--versions", "1"]);
+    saw(&fetch(&mut server, our_client(&identity).grease_version(), &[MIB], |_, _| {}), "version=1");
+    report("aioquic", "client", "versionnegotiation", "");
+}
+
+#[test]
 fn our_client_speaks_ipv6() {
     let identity = Identity::fresh();
     let mut server = AioquicServer::at("::1", &identity, &[]);
@@ -243,6 +282,36 @@ fn our_server_follows_a_client_that_moves() {
     let (_, files, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &options);
     assert_eq!((files.connections, files.moves, files.served), (1, 1, 1));
     report("aioquic", "server", "connectionmigration", "");
+}
+
+#[test]
+fn our_server_goes_over_to_version_2() {
+    let identity = Identity::fresh();
+    let server = ServerConfig::new(Arc::new(identity.server())).versions(&[Version::V2, Version::V1]);
+    let config = EndpointConfig::server(Arc::new(server.expect("two versions")));
+    let options = ["--lengths", "1000000", "--versions", "2,1", "--original", "1"];
+    let (seen, files, _) = serve(config, "127.0.0.1:0", &identity, &options);
+    saw(&seen[0], "version=2");
+    assert_eq!(files.served, 1);
+    report("aioquic", "server", "v2", "");
+}
+
+#[test]
+fn our_server_speaks_version_2_from_the_first() {
+    let identity = Identity::fresh();
+    let options = ["--lengths", "1000000", "--versions", "2"];
+    let (seen, files, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &options);
+    saw(&seen[0], "version=2");
+    assert_eq!(files.served, 1);
+}
+
+#[test]
+fn our_server_says_which_versions_it_speaks() {
+    let identity = Identity::fresh();
+    let options = ["--lengths", "1000000", "--versions", "reserved,1"];
+    let (_, files, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &options);
+    assert_eq!((files.connections, files.served), (1, 1));
+    report("aioquic", "server", "versionnegotiation", "");
 }
 
 #[test]

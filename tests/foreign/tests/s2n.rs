@@ -89,6 +89,27 @@ fn our_client_changes_its_port() {
 }
 
 #[test]
+fn our_client_moves_to_another_address() {
+    fetch("connectionmigration", &[4 * MIB], false, |ours, handle| {
+        let socket = ours.bind("127.0.0.2:0".parse().expect("an address"));
+        let (now, local) = (ours.now(), ours.local(socket));
+        ours.connection(handle).rebind(now, local).expect("the client may move");
+    });
+    report("s2n-quic", "client", "rebind-addr", "");
+}
+
+#[test]
+fn our_client_goes_back_to_a_version_that_the_server_speaks() {
+    let identity = Identity::fresh();
+    let server = S2nServer::start(&identity, "127.0.0.1:0", false);
+    let mut ours = Ours::client();
+    let handle = ours.connect(server.address, our_client(&identity).grease_version());
+    ours.connected();
+    Fetch::begin(&mut ours, handle, &[MIB]).finish(&mut ours);
+    report("s2n-quic", "client", "versionnegotiation", "");
+}
+
+#[test]
 fn our_client_speaks_ipv6() {
     let identity = Identity::fresh();
     let server = S2nServer::start(&identity, "[::1]:0", false);
@@ -136,9 +157,10 @@ fn our_server_speaks_ipv6() {
 
 #[test]
 fn what_s2n_quic_does_not_do_is_said() {
-    for case in ["v2", "versionnegotiation", "zerortt", "datagram"] {
-        for role in ["client", "server"] {
-            unsupported("s2n-quic", role, case, "not in its stable features");
+    for role in ["client", "server"] {
+        for case in ["v2", "resumption", "zerortt", "datagram"] {
+            unsupported("s2n-quic", role, case, "not in its stable interface");
         }
     }
+    unsupported("s2n-quic", "server", "versionnegotiation", "its client speaks version 1 alone");
 }
