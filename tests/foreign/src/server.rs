@@ -26,6 +26,8 @@ pub struct Files {
     pub ended: u64,
     /// How often a client was found at another address.
     pub moves: u64,
+    /// How often we had updated our keys when a file was out.
+    pub key_updates: u64,
     /// Files that went out whole.
     pub served: u64,
 }
@@ -90,6 +92,7 @@ impl Files {
         // A client that wants no more has said so; that is its choice.
         let _ = send.finish();
         self.served += u64::from(sent == len);
+        self.key_updates = ours.connection(handle).stats().own_key_updates;
         self.requests.remove(&(handle, id));
     }
 }

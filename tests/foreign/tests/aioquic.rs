@@ -139,6 +139,18 @@ fn our_client_changes_its_port() {
 }
 
 #[test]
+fn our_client_updates_its_keys() {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::start(&identity, &[]);
+    let seen = fetch(&mut server, our_client(&identity), &[2 * MIB], |ours, handle| {
+        let now = ours.now();
+        ours.connection(handle).update_keys(now).expect("the keys may be updated");
+    });
+    saw(&seen, "phase=1");
+    report("aioquic", "client", "keyupdate", "");
+}
+
+#[test]
 fn our_client_moves_to_another_address() {
     let identity = Identity::fresh();
     let mut server = AioquicServer::at("127.0.0.1", &identity, &[]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foreign::{Fetch, Files, Identity, Ours, S2nServer, report, s2n_fetch, unsupported};
-use peregrine::{ClientConfig, EndpointConfig, ServerConfig};
+use peregrine::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 use rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
 
 const MIB: u64 = 1 << 20;
@@ -89,6 +89,14 @@ fn our_client_changes_its_port() {
 }
 
 #[test]
+fn our_client_updates_its_keys() {
+    fetch("keyupdate", &[4 * MIB], false, |ours, handle| {
+        let now = ours.now();
+        ours.connection(handle).update_keys(now).expect("the keys may be updated");
+    });
+}
+
+#[test]
 fn our_client_moves_to_another_address() {
     fetch("connectionmigration", &[4 * MIB], false, |ours, handle| {
         let socket = ours.bind("127.0.0.2:0".parse().expect("an address"));
@@ -146,6 +154,17 @@ fn our_server_asks_for_a_proof() {
     let identity = Identity::fresh();
     serve(our_server(&identity).half_open_limit(0), "127.0.0.1:0", &identity, &[1000]);
     report("s2n-quic", "server", "retry", "");
+}
+
+#[test]
+fn our_server_updates_its_keys_again_and_again() {
+    let identity = Identity::fresh();
+    let transport = TransportConfig::builder().key_update_after(500).build().expect("the settings can be");
+    let server = ServerConfig::new(Arc::new(identity.server())).transport(Arc::new(transport));
+    let config = EndpointConfig::server(Arc::new(server));
+    let files = serve(config, "127.0.0.1:0", &identity, &[10 * MIB]);
+    assert!(files.key_updates > 1, "{} key updates", files.key_updates);
+    report("s2n-quic", "server", "keyupdate", &format!("{} updates", files.key_updates));
 }
 
 #[test]
