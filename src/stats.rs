@@ -65,6 +65,10 @@ pub struct Stats {
     pub packets_lost: u64,
     /// Congestion events.
     pub congestion_events: u64,
+    /// Persistent congestion (RFC 9002, Section 7.6): how often a window fell to its minimum.
+    pub persistent_congestions: u64,
+    /// Paths that turned out not to carry ECN marks (RFC 9000, Section 13.4.2), and are marked no more.
+    pub ecn_failures: u64,
     /// Probe timeouts that fired.
     pub probe_timeouts: u64,
     /// Seeks sent to candidate addresses.

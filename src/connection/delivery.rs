@@ -45,7 +45,9 @@ impl Connection {
                 let view = path.rtt_view(max_ack_delay);
                 let congested = path.window.on_fate(now, fate, view);
                 if fate.marked_lost > 0 {
+                    let was_watched = path.ecn.is_watched();
                     path.ecn.on_lost(fate.marked_lost);
+                    self.stats.ecn_failures += u64::from(was_watched && !path.ecn.is_watched());
                 }
                 if fate.persistent {
                     path.rtt.on_persistent_congestion();

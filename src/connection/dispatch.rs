@@ -104,7 +104,7 @@ impl Connection {
             self.deliver(now, space, delay, fates);
         }
         if space == SpaceId::Data && news && outcome.is_ok() {
-            if raises && (self.marks.sent > 0 || ack.ecn.is_some()) {
+            if raises && self.watches_marks(ack) {
                 self.on_mark_counts(now, ack, fates);
             }
             self.on_acked_ranges(now, ack, seen.number);

@@ -2,7 +2,6 @@
 //! (RFC 9000, Section 13.4).
 
 use super::Connection;
-use super::schedule::Flight;
 use crate::frame::{Ack, EcnCounts};
 use crate::path::ecn::Report;
 use crate::recovery::Fates;
@@ -18,11 +17,16 @@ pub(super) struct Marks {
 }
 
 impl Connection {
-    /// Whether the datagrams of a flight leave marked: those on home, once nothing but 1-RTT packets is sent.
+    /// Whether datagrams on home leave marked: once nothing but 1-RTT packets is sent there.
     #[inline]
-    pub(super) fn marks(&self, flight: &Flight) -> bool {
-        let home = self.paths.home();
-        home.ecn.is_marking() && flight.path == home.id && self.phase.is_confirmed()
+    pub(super) fn marks_home(&self) -> bool {
+        self.paths.home().ecn.is_marking() && self.phase.is_confirmed()
+    }
+
+    /// Whether an ACK of 1-RTT packets says something of marks, or ought to.
+    #[inline]
+    pub(super) fn watches_marks(&self, ack: &Ack<'_>) -> bool {
+        ack.ecn.is_some() || self.marks.sent > 0 && self.paths.home().ecn.is_watched()
     }
 
     /// So many packets left marked on home.
@@ -43,7 +47,10 @@ impl Connection {
             before: self.marks.told,
             now: ack.ecn,
         };
-        if home.ecn.on_ack(&report)
+        let was_watched = home.ecn.is_watched();
+        let congested = home.ecn.on_ack(&report);
+        self.stats.ecn_failures += u64::from(was_watched && !home.ecn.is_watched());
+        if congested
             && let Some(sent) = fate.newest_acked_sent
             && home.window.on_congestion(now, sent)
         {

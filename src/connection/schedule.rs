@@ -49,6 +49,8 @@ pub(super) struct Flight {
 
 impl Connection {
     /// What cannot wait: closing, challenges and answers, announcements, probes.
+    /// Whether its datagrams leave ECN-marked.
+    pub(super) marked: bool,
     pub(super) fn urgent_flight(&self, now: Instant) -> Option<Flight> {
         if let Phase::Closing(closing) = &self.phase {
             let mut places = closing.due().filter_map(|id| self.paths.get(id));
@@ -94,11 +96,20 @@ impl Connection {
         let room = path.window.room();
         let allowance = if room == 0 { Allowance::AckOnly } else { Allowance::Full };
         let burst = left.min(room);
-        Some(Flight { path: path.id, purpose: Purpose::Normal, allowance, max_len, min_len: 0, burst })
+        Some(Flight {
+            path: path.id,
+            purpose: Purpose::Normal,
+            allowance,
+            max_len,
+            min_len: 0,
+            burst,
+            marked: false,
+        })
     }
 
     fn home_flight(&self, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {
-        flight_on(self.paths.home(), purpose, allowance, min_len)
+        let flight = flight_on(self.paths.home(), purpose, allowance, min_len)?;
+        Some(Flight { marked: self.marks_home(), ..flight })
     }
 
     /// A challenge or an answer that waits on this path.
@@ -140,6 +151,7 @@ impl Connection {
         }
     }
 }
+            marked: path.id == self.paths.home().id && self.marks_home(),
 
 /// A flight on this path, as large as its budget permits.
 fn flight_on(path: &Path, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {
@@ -148,5 +160,5 @@ fn flight_on(path: &Path, purpose: Purpose, allowance: Allowance, min_len: usize
     if max_len < MIN_USEFUL {
         return None;
     }
-    Some(Flight { path: path.id, purpose, allowance, max_len, min_len, burst: 0 })
+    Some(Flight { path: path.id, purpose, allowance, max_len, min_len, burst: 0, marked: false })
 }

@@ -179,7 +179,9 @@ impl Connection {
         self.stats.probe_timeouts += 1;
         // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
         let in_a_row = self.recovery.pto_count();
+        let was_watched = home.ecn.is_watched();
         let home = self.paths.home_mut();
+        self.stats.ecn_failures += u64::from(was_watched && !home.ecn.is_watched());
         home.rtt.forget_hint();
         home.ecn.on_timeout(in_a_row);
         self.recovery.reoffer_oldest(space, 2, fates);

@@ -98,7 +98,6 @@ impl Connection {
 
     /// Carries a flight out; `None` if nothing came of it.
     fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Polled> {
-        let marked = self.marks(flight);
         let first = self.fill(now, flight, &mut out[..flight.max_len]);
         self.on_flown(now, flight, first.len);
         let size = NonZeroUsize::new(first.len)?;
@@ -114,7 +113,7 @@ impl Connection {
         self.stats.bytes_sent += len as u64;
         let segment = if datagrams > 1 { NonZeroU16::try_from(size).ok() } else { None };
         let mut transmit = Transmit { path, ecn: Ecn::NotEct, len, segment };
-        if marked {
+        if flight.marked {
             // All that is marked is one packet a datagram.
             self.on_marked(datagrams as u64);
             transmit.ecn = Ecn::Ect0;
@@ -235,7 +234,7 @@ impl Connection {
         let records = &mut scratch.records;
         let header = Header::Short { dcid: self.dcid_on(flight.path) };
         let acked = self.recovery.largest_acked(SpaceId::Data);
-        let mut tally = Tally { marked: self.marks(flight), ..Tally::default() };
+        let mut tally = Tally { marked: flight.marked, ..Tally::default() };
         let mut left = Left::Data;
         for segment in segments {
             self.skip_a_number();
@@ -411,7 +410,7 @@ impl Connection {
         len: usize,
         records: &[Record],
     ) {
-        let mut tally = Tally { marked: self.marks(flight), ..Tally::default() };
+        let mut tally = Tally { marked: flight.marked, ..Tally::default() };
         for draft in drafts {
             let own = records.get(draft.records.clone()).unwrap_or_default();
             self.book_packet(now, flight.path, draft, own, &mut tally);

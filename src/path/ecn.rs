@@ -58,6 +58,12 @@ impl Validator {
         matches!(self.stage, Stage::Testing | Stage::Capable)
     }
 
+    /// Whether the peer's counts still matter: not once the path has failed, or if marks are not wanted.
+    #[inline]
+    pub fn is_watched(self) -> bool {
+        self.stage != Stage::Failed
+    }
+
     /// So many packets left marked.
     pub fn on_sent(&mut self, packets: u64) {
         if self.stage == Stage::Testing {
@@ -96,10 +102,12 @@ impl Validator {
             self.stage = Stage::Failed;
             return false;
         };
+        // The first counts on a path may tell of what went on another: what this one cannot have brought is theirs.
+        let foreign = if self.stage == Stage::Capable { 0 } else { report.foreign() };
         if report.newly_acked > 0 {
             self.stage = Stage::Capable;
         }
-        ce > 0
+        ce > foreign
     }
 }
 
@@ -114,6 +122,13 @@ impl Report {
         let too_many = now.ect0.saturating_add(now.ce) > self.sent;
         // We never send ECT(1).
         (enough && !too_many && now.ect1 == self.before.ect1).then_some(ce)
+    }
+
+    /// How many marks are counted of packets that this ACK is not the first to acknowledge.
+    fn foreign(&self) -> u64 {
+        let marks = |counts: EcnCounts| counts.ect0.saturating_add(counts.ce);
+        let new = self.now.map_or(0, |now| marks(now).saturating_sub(marks(self.before)));
+        new.saturating_sub(self.newly_acked)
     }
 }
 
@@ -137,6 +152,16 @@ mod tests {
 
     fn report(newly_acked: u64, now: Option<EcnCounts>) -> Report {
         Report { newly_acked, sent: 10, before: counts(0, 0, 0), now }
+    }
+
+    #[test]
+    fn congestion_of_the_path_before_is_not_held_against_a_fresh_one() {
+        let before = counts(50, 0, 0);
+        // Six marks are new, and four packets of this path: two that experienced congestion may have gone elsewhere.
+        let first = Report { newly_acked: 4, sent: 70, before, now: Some(counts(54, 0, 2)) };
+        assert!(!tested().on_ack(&first));
+        let worse = Report { now: Some(counts(53, 0, 3)), ..first };
+        assert!(tested().on_ack(&worse));
     }
 
     #[test]
