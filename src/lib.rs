@@ -39,7 +39,7 @@ pub use config::{
     ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,
 };
-pub use connection::{Connection, Datagrams, Migrations, PathStats};
+pub use connection::{Connection, Datagrams, Limit, Migrations, PathStats};
 pub use endpoint::{AddressProof, Endpoint, Incoming};
 pub use error::*;
 pub use event::{ConnectionEvent, Event, Output, TimerKind, Wake};
@@ -53,7 +53,7 @@ pub use negotiation::{Agreement, Strategy, StrategySet};
 pub use net::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
 pub use packet::{Version, peek};
 pub use path::PathEvent;
-pub use recovery::congestion::{AckReport, Algorithm, Controller};
+pub use recovery::congestion::{AckReport, Algorithm, CongestionStage, Controller};
 pub use rng::{Rng, SeededRng, SystemRng};
 pub use stats::{DropReason, Stats};
 pub use stream::{RecvStream, SendStream, StreamEvent};

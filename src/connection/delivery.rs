@@ -51,6 +51,7 @@ impl Connection {
                 }
                 if fate.persistent {
                     path.rtt.on_persistent_congestion();
+                    self.stats.persistent_congestions += 1;
                 }
                 self.stats.congestion_events += u64::from(congested);
             }

@@ -19,6 +19,7 @@ mod marks;
 mod migrations;
 mod negotiate;
 mod new_token;
+mod path_stats;
 mod phase;
 mod rebind;
 mod receive;
@@ -68,6 +69,7 @@ pub(crate) use ids::Issuer;
 use lures::Lures;
 use marks::Marks;
 pub use migrations::Migrations;
+pub use path_stats::{Limit, PathStats};
 use phase::Phase;
 use rebind::Moves;
 use receive::Early;
@@ -437,19 +439,6 @@ impl Connection {
         self.summary.as_ref().and_then(|s| s.suite)
     }
 
-    /// The path in use, in numbers.
-    pub fn path(&self) -> PathStats {
-        let home = self.paths.home();
-        let view = home.rtt_view(self.peer.max_ack_delay);
-        PathStats {
-            rtt: view.smoothed,
-            min_rtt: view.min,
-            window: home.window.size(),
-            in_flight: home.window.in_flight(),
-            datagram_size: home.datagram_size,
-        }
-    }
-
     /// Whether data flows.
     pub fn is_established(&self) -> bool {
         self.phase.is_established()
@@ -590,20 +579,4 @@ impl Connection {
             Role::Server { config, .. } => config.migration.as_ref(),
         }
     }
-}
-
-/// A path in numbers (RFC 9002).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PathStats {
-    /// Smoothed round-trip time.
-    pub rtt: Duration,
-    /// Smallest round-trip time seen.
-    pub min_rtt: Duration,
-    /// Congestion window, in bytes.
-    pub window: u64,
-    /// Bytes in flight.
-    pub in_flight: u64,
-    /// Largest datagram sent there, in bytes.
-    pub datagram_size: u16,
 }

@@ -8,13 +8,17 @@ use crate::config::MIN_DATAGRAM;
 use crate::id::{PathId, SpaceId};
 use crate::packet::Allowance;
 use crate::path::{Path, PathState};
+use crate::recovery::congestion::Window;
 use crate::time::Instant;
 
 /// Below this many bytes nothing useful fits in a datagram.
-const MIN_USEFUL: usize = 64;
+pub(super) const MIN_USEFUL: usize = 64;
 
 /// What data leaves of a candidate's budget: room for the bare challenges of a search (server-migration rules, 2.4).
 const CHALLENGES: u64 = 3 * MIN_USEFUL as u64;
+
+/// A window of more datagrams than this shrinks while nothing is in flight; the initial window may be larger.
+const RESTART_DATAGRAMS: u64 = 10;
 
 /// What a datagram is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +49,12 @@ pub(super) struct Flight {
     pub(super) min_len: usize,
     /// Bytes that the window and the pacer let go in one burst.
     pub(super) burst: u64,
+    /// Whether its datagrams leave ECN-marked.
+    pub(super) marked: bool,
 }
 
 impl Connection {
     /// What cannot wait: closing, challenges and answers, announcements, probes.
-    /// Whether its datagrams leave ECN-marked.
-    pub(super) marked: bool,
     pub(super) fn urgent_flight(&self, now: Instant) -> Option<Flight> {
         if let Phase::Closing(closing) = &self.phase {
             let mut places = closing.due().filter_map(|id| self.paths.get(id));
@@ -75,7 +79,15 @@ impl Connection {
 
     fn normal_flight(&mut self, now: Instant) -> Option<Flight> {
         let mut flight = self.home_flight(Purpose::Normal, Allowance::Full, 0)?;
-        let (rtt, paces) = (self.rtt().smoothed, self.config.pacing && self.phase.is_established());
+        if self
+            .paths
+            .home()
+            .window
+            .rests_above(RESTART_DATAGRAMS * u64::from(self.paths.home().datagram_size))
+        {
+            self.rest(now);
+        }
+        let (rtt, paces) = (self.rtt().smoothed, self.paces());
         let home = self.paths.home_mut();
         let room = if home.window.has_room() { home.window.room() } else { 0 };
         let paced = if paces { home.pacer.budget(now, home.window.size(), rtt) } else { u64::MAX };
@@ -84,6 +96,17 @@ impl Connection {
             flight.allowance = Allowance::AckOnly;
         }
         Some(flight)
+    }
+
+    /// Nothing is in flight: a window that was large before has to be earned again, the more of it the longer nothing was.
+    #[cold]
+    fn rest(&mut self, now: Instant) {
+        let idle = now.since(self.recovery.last_event());
+        let timeouts = idle.as_micros() / self.pto().as_micros().max(1);
+        let initial = self.config.initial_window;
+        let home = self.paths.home_mut();
+        let floor = Window::initial(home.datagram_size, initial);
+        home.window.on_rest(u32::try_from(timeouts).unwrap_or(u32::MAX), floor);
     }
 
     fn lead_flight(&self, path: &Path) -> Option<Flight> {
@@ -127,6 +150,7 @@ impl Connection {
             max_len: size,
             min_len,
             burst: 0,
+            marked: path.id == self.paths.home().id && self.marks_home(),
         };
         match &path.state {
             PathState::Silent => Some(Flight { purpose: Purpose::Seek, min_len: 0, ..flight }),
@@ -151,7 +175,6 @@ impl Connection {
         }
     }
 }
-            marked: path.id == self.paths.home().id && self.marks_home(),
 
 /// A flight on this path, as large as its budget permits.
 fn flight_on(path: &Path, purpose: Purpose, allowance: Allowance, min_len: usize) -> Option<Flight> {

@@ -88,10 +88,8 @@ impl Connection {
 
     fn pacer_deadline(&self, now: Instant, rtt: RttView) -> Option<Instant> {
         let home = self.paths.home();
-        if !self.config.pacing || !self.phase.is_established() || !home.window.has_room() {
-            return None;
-        }
-        if !self.streams.has_data_to_send() {
+        // Whatever was kept back is waited for: STREAM data, datagrams, or control frames alone.
+        if home.window.is_app_limited() || !self.paces() || !home.window.has_room() {
             return None;
         }
         home.pacer.ready_at(now, home.window.size(), rtt.smoothed)
@@ -179,11 +177,11 @@ impl Connection {
         self.stats.probe_timeouts += 1;
         // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
         let in_a_row = self.recovery.pto_count();
-        let was_watched = home.ecn.is_watched();
         let home = self.paths.home_mut();
-        self.stats.ecn_failures += u64::from(was_watched && !home.ecn.is_watched());
         home.rtt.forget_hint();
+        let was_watched = home.ecn.is_watched();
         home.ecn.on_timeout(in_a_row);
+        self.stats.ecn_failures += u64::from(was_watched && !home.ecn.is_watched());
         self.recovery.reoffer_oldest(space, 2, fates);
         self.reconsider(now, space, fates);
         // A server that has moved announces on a clock of its own, and takes along what is offered [3.1].

@@ -9,7 +9,7 @@ use crate::config::MIN_DATAGRAM;
 use crate::frame::{Ping, Record};
 use crate::id::{ConnectionId, PathId, SpaceId};
 use crate::net::{Ecn, Transmit};
-use crate::packet::{DatagramWriter, Draft, Header, PacketWriter};
+use crate::packet::{Allowance, DatagramWriter, Draft, Header, PacketWriter};
 use crate::recovery::Sent;
 use crate::time::Instant;
 
@@ -99,7 +99,7 @@ impl Connection {
     /// Carries a flight out; `None` if nothing came of it.
     fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Polled> {
         let first = self.fill(now, flight, &mut out[..flight.max_len]);
-        self.on_flown(now, flight, first.len);
+        self.on_flown(now, flight, first);
         let size = NonZeroUsize::new(first.len)?;
         let path = self.paths.get(flight.path).map(|path| path.tuple)?;
         let Filled { mut len, mut left } = first;
@@ -119,7 +119,7 @@ impl Connection {
             transmit.ecn = Ecn::Ect0;
         }
         if left == Left::Nothing && flight.path == self.paths.home().id && self.is_silent(now) {
-            self.paths.home_mut().window.set_app_limited(true);
+            self.paths.home_mut().window.on_nothing_left();
             return Some(Polled::Last(transmit));
         }
         let is_burst = datagrams == self.config.burst || len + size.get() > out.len();
@@ -154,8 +154,9 @@ impl Connection {
             && self.urgent_flight(now).is_none()
     }
 
-    /// A flight is over, and its first datagram had this length: who waited for it is told.
-    fn on_flown(&mut self, now: Instant, flight: &Flight, len: usize) {
+    /// A flight is over, and this was its first datagram: who waited for it is told.
+    fn on_flown(&mut self, now: Instant, flight: &Flight, first: Filled) {
+        let Filled { len, left } = first;
         match flight.purpose {
             Purpose::Close => {
                 if let Phase::Closing(closing) = &mut self.phase {
@@ -171,9 +172,14 @@ impl Connection {
             }
             Purpose::Validate => {}
             Purpose::Normal => {
-                let starved = len == 0 && flight.allowance == crate::packet::Allowance::Full;
+                // Whom the pacer holds back has something to send, or not.
+                let starved = len == 0 && (flight.allowance == Allowance::Full || left == Left::Nothing);
                 if let Some(path) = self.paths.get_mut(flight.path) {
-                    path.window.set_app_limited(starved);
+                    if starved {
+                        path.window.on_nothing_left();
+                    } else {
+                        path.window.on_more_left();
+                    }
                 }
             }
         }

@@ -293,6 +293,11 @@ impl Recovery {
         self.pto_count
     }
 
+    /// When something ack-eliciting was last sent, something was acknowledged, or a probe fell due.
+    pub fn last_event(&self) -> Instant {
+        self.last_event
+    }
+
     /// Forgets the back-off: the path in use is another one.
     pub fn reset_backoff(&mut self) {
         self.pto_count = 0;

@@ -83,6 +83,16 @@ impl Pacer {
         Some(now + Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
+    /// Whether no datagram of full size might go when the bucket was last asked.
+    pub fn is_spent(&self) -> bool {
+        self.tokens < self.datagram_size.into()
+    }
+
+    /// Bytes a second at which the bucket fills; `None` if nothing is held back.
+    pub fn rate(&self, window: u64, rtt: Duration) -> Option<u64> {
+        (!rtt.is_zero()).then(|| flow(window, rtt, 1_000_000))
+    }
+
     fn level(&self, now: Instant, window: u64, rtt: Duration) -> u32 {
         let inflow = flow(window, rtt, micros(now.since(self.at)));
         let inflow = u32::try_from(inflow).unwrap_or(u32::MAX);
@@ -174,6 +184,18 @@ mod tests {
             budget = pacer.budget(Instant::from_micros(micro), 3_000, RTT);
         }
         assert!((3_000..=3_750).contains(&budget), "{budget} bytes after a round trip");
+    }
+
+    #[test]
+    fn it_is_spent_once_no_datagram_may_go() {
+        let mut pacer = Pacer::new(1200);
+        assert!(!pacer.is_spent());
+        pacer.budget(at(0), WINDOW, RTT);
+        pacer.on_sent(10_800);
+        assert!(!pacer.is_spent());
+        pacer.on_sent(1);
+        assert!(pacer.is_spent());
+        assert_eq!((pacer.rate(WINDOW, RTT), pacer.rate(WINDOW, ms(0))), (Some(1_250_000), None));
     }
 
     #[test]

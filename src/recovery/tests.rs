@@ -92,6 +92,14 @@ impl Bench {
         number
     }
 
+    /// Sends a padded packet that is an ACK otherwise: it is in flight and asks for nothing.
+    fn send_padding(&mut self, now: Instant) {
+        let number = self.recovery.next_number(SpaceId::Data);
+        let sent =
+            Sent { number, path: HOME, len: 1200, ack_eliciting: false, in_flight: true, marked: false };
+        self.recovery.on_sent(now, SpaceId::Data, sent, &[]);
+    }
+
     /// Sends a seek to another path.
     fn seek(&mut self, now: Instant) -> u64 {
         let number = self.recovery.next_number(SpaceId::Data);

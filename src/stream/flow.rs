@@ -245,6 +245,11 @@ impl Credit {
         self.limit.set(Self::WANTED, self.room() == 0);
     }
 
+    /// Whether more is wanted than there is.
+    pub fn is_wanted(&self) -> bool {
+        self.limit.has(Self::WANTED)
+    }
+
     /// The peer raises its limit; a lower one has no effect. Returns whether that was waited for.
     pub fn raise(&mut self, limit: u64) -> bool {
         if limit <= self.limit.number() {

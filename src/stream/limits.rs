@@ -113,6 +113,11 @@ impl Limits {
         Some(index)
     }
 
+    /// Whether more streams are wanted than the peer permits.
+    pub fn wants_streams(&self) -> bool {
+        self.credits.iter().any(Credit::is_wanted)
+    }
+
     /// The peer raises the limit of streams. Returns whether that was waited for.
     pub fn raise_streams(&mut self, dir: Dir, limit: u64) -> bool {
         self.credits[dir as usize].raise(limit)

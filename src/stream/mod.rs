@@ -72,6 +72,15 @@ pub struct PeerLimits {
     pub max_streams_uni: u64,
 }
 
+/// What keeps the application from writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// The peer's limits: on the connection, on a stream, or on the number of streams.
+    FlowControl,
+    /// The send buffer is full.
+    SendBuffer,
+}
+
 /// How many bytes the peer permits at first on a stream of ours to send on.
 #[derive(Debug, Default)]
 struct FirstLimits {
@@ -196,6 +205,20 @@ impl Streams {
     /// Whether STREAM data waits to be sent: if not, it is the application that limits the flow.
     pub fn has_data_to_send(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// What the application waits for that wanted to write or to open more than was possible; `None` if it does not.
+    /// Looks at every stream.
+    pub fn hindrance(&self) -> Option<Hindrance> {
+        let waiting =
+            self.slots.iter().filter_map(|(_, stream)| stream.send.as_ref()).filter(|half| half.is_waiting());
+        let has_credit = self.shared.limits.room() > 0;
+        let found = waiting.map(|half| match has_credit && half.has_credit() {
+            true => Hindrance::SendBuffer,
+            false => Hindrance::FlowControl,
+        });
+        let streams = self.shared.limits.wants_streams().then_some(Hindrance::FlowControl);
+        found.chain(streams).min()
     }
 
     /// Whether some stream is not fully received.

@@ -82,6 +82,16 @@ impl SendHalf {
         wakes
     }
 
+    /// Whether its application waits for room.
+    pub fn is_waiting(&self) -> bool {
+        self.waits && self.phase == Phase::Open
+    }
+
+    /// Whether the peer permits more on the stream.
+    pub fn has_credit(&self) -> bool {
+        self.credit.room() > 0
+    }
+
     /// The peer permits `limit` bytes. Returns whether the application waits for that.
     pub fn raise(&mut self, limit: u64) -> bool {
         self.credit.raise(limit) && self.waits

@@ -188,6 +188,22 @@ impl Controller for Cubic {
     fn window(&self) -> u64 {
         self.window as u64 // saturates
     }
+
+    fn on_rest(&mut self, bytes: u64) {
+        // RFC 2861, Section 3.1: slow start comes back to three quarters of what was.
+        if self.slow_start_threshold.is_finite() {
+            self.slow_start_threshold = self.slow_start_threshold.max(self.window * 0.75);
+        }
+        self.window = self.window.min(bytes as f64).max(self.minimum());
+        if let Some(Past::Avoidance(avoidance)) = self.past.as_deref_mut() {
+            // The next stage begins where slow start ends.
+            avoidance.stage = None;
+        }
+    }
+
+    fn slow_start_threshold(&self) -> Option<u64> {
+        self.slow_start_threshold.is_finite().then_some(self.slow_start_threshold as u64)
+    }
 }
 
 #[cfg(test)]
@@ -370,6 +386,7 @@ mod tests {
             for (event, now, bytes, rtt) in events {
                 match event {
                     0 => cubic.on_congestion(Instant::from_micros(now)),
+                    3 => cubic.on_rest(bytes),
                     1 => cubic.on_persistent(),
                     _ => cubic.on_ack(&AckReport {
                         now: Instant::from_micros(now),

@@ -33,6 +33,28 @@ pub trait Controller: Send + std::fmt::Debug {
     fn on_datagram_size(&mut self, bytes: u16);
     /// The congestion window.
     fn window(&self) -> u64;
+    /// Nothing was in flight for long: the window is to be at most so many bytes, or what the controller deems right.
+    ///
+    /// Does nothing unless said: the pacer lets no burst go whatever the window.
+    fn on_rest(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
+    /// Where slow start ends, in bytes; `None` as long as nothing ended it, and unless said.
+    fn slow_start_threshold(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Where congestion control stands (RFC 9002, Section 7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CongestionStage {
+    /// The window doubles each round trip, or grows by a part of that once HyStart++ suspects a queue.
+    SlowStart,
+    /// The window was reduced, and nothing sent since was acknowledged.
+    Recovery,
+    /// The window grows slowly.
+    Avoidance,
 }
 
 /// An acknowledgement as a [`Controller`] sees it.
@@ -80,6 +102,10 @@ pub struct Window {
     counts_from: Instant,
     datagram_size: u16,
     app_limited: bool,
+    /// Whether nothing that was sent since the last reduction is acknowledged.
+    recovers: bool,
+    /// How often the window was halved since the last packet left, saturated.
+    halvings: u8,
 }
 
 const _: () = assert!(size_of::<Window>() <= 64);
@@ -87,13 +113,18 @@ const _: () = assert!(size_of::<Window>() <= 64);
 impl Window {
     /// Begins in slow start with `initial` bytes, or as RFC 9002, Section 7.2 says.
     pub fn new(algorithm: Algorithm, datagram_size: u16, initial: Option<u64>) -> Self {
-        let size = u64::from(datagram_size);
-        let initial = initial.unwrap_or((10 * size).min(14_720.max(2 * size))).clamp(2 * size, MAX_WINDOW);
+        let initial = Self::initial(datagram_size, initial);
         let active = match algorithm {
             Algorithm::NewReno => Active::NewReno(NewReno::new(datagram_size, initial)),
             Algorithm::Cubic => Active::Cubic(Cubic::new(datagram_size, initial)),
         };
         Self::with(active, datagram_size)
+    }
+
+    /// The window to begin with: `wanted` bytes, or as RFC 9002, Section 7.2 says.
+    pub fn initial(datagram_size: u16, wanted: Option<u64>) -> u64 {
+        let size = u64::from(datagram_size);
+        wanted.unwrap_or((10 * size).min(14_720.max(2 * size))).clamp(2 * size, MAX_WINDOW)
     }
 
     /// Begins with a controller of the embedder's.
@@ -102,7 +133,15 @@ impl Window {
     }
 
     fn with(active: Active, datagram_size: u16) -> Self {
-        Self { in_flight: 0, active, counts_from: Instant::ZERO, datagram_size, app_limited: false }
+        Self {
+            in_flight: 0,
+            active,
+            counts_from: Instant::ZERO,
+            datagram_size,
+            app_limited: false,
+            recovers: false,
+            halvings: 0,
+        }
     }
 
     fn controller(&mut self) -> &mut dyn Controller {
@@ -145,11 +184,63 @@ impl Window {
     #[inline]
     pub fn on_sent(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);
+        self.halvings = 0;
     }
 
-    /// Tells whether, after the last burst, there was nothing more to send although the window had room.
-    pub fn set_app_limited(&mut self, limited: bool) {
-        self.app_limited = limited;
+    /// There is nothing more to send. If the window has room it is not what limits us, and does not grow
+    /// (RFC 9002, Section 7.8).
+    #[inline]
+    pub fn on_nothing_left(&mut self) {
+        self.app_limited = self.has_room();
+    }
+
+    /// More is to be sent than left: the window limits us, or the pacer, which is as good as the window.
+    #[inline]
+    pub fn on_more_left(&mut self) {
+        self.app_limited = false;
+    }
+
+    /// Whether there was nothing to send, though the window had room, when we last looked.
+    #[inline]
+    pub fn is_app_limited(&self) -> bool {
+        self.app_limited
+    }
+
+    /// Whether nothing is in flight, and so many bytes might be at once.
+    #[inline]
+    pub fn rests_above(&self, bytes: u64) -> bool {
+        self.in_flight == 0 && self.size() > bytes
+    }
+
+    /// Nothing was in flight for so many probe timeouts: what was learned of the path halves with each, down to
+    /// `floor` bytes (RFC 2861, Section 3.1). What was taken away before, since the last packet left, counts.
+    #[cold]
+    pub fn on_rest(&mut self, timeouts: u32, floor: u64) {
+        let more = timeouts.saturating_sub(self.halvings.into());
+        if more > 0 {
+            self.halvings = u8::try_from(timeouts).unwrap_or(u8::MAX);
+            let bytes = self.size().checked_shr(more).unwrap_or(0).max(floor);
+            self.controller().on_rest(bytes);
+        }
+    }
+
+    /// The stage of congestion control.
+    pub fn stage(&self) -> CongestionStage {
+        let size = self.size();
+        match self.slow_start_threshold() {
+            _ if self.recovers => CongestionStage::Recovery,
+            Some(threshold) if size >= threshold => CongestionStage::Avoidance,
+            Some(_) | None => CongestionStage::SlowStart,
+        }
+    }
+
+    /// Where slow start ends, in bytes; `None` as long as nobody knows.
+    pub fn slow_start_threshold(&self) -> Option<u64> {
+        match &self.active {
+            Active::NewReno(reno) => reno.slow_start_threshold(),
+            Active::Cubic(cubic) => cubic.slow_start_threshold(),
+            Active::Own(own) => own.slow_start_threshold(),
+        }
     }
 
     /// The path carries datagrams of another size now.
@@ -165,13 +256,16 @@ impl Window {
         let congested = fate.largest_lost_sent.is_some_and(|sent| self.on_congestion(now, sent));
         if fate.persistent {
             self.controller().on_persistent();
-            self.counts_from = Instant::ZERO;
+            (self.counts_from, self.recovers) = (Instant::ZERO, false);
+            // What the same ACK brings left before: perhaps a whole window whose ACKs were lost.
+            return congested;
         }
         let newest = fate.newest_acked_sent.filter(|sent| *sent >= self.counts_from);
         if let Some(newest_sent) = newest
             && fate.acked_bytes > 0
         {
             let (bytes, app_limited) = (fate.acked_bytes, self.app_limited);
+            self.recovers = false;
             let RttView { smoothed: rtt, latest: latest_rtt, .. } = rtt;
             let report = AckReport { now, bytes, rtt, app_limited, newest_sent, latest_rtt };
             self.controller().on_ack(&report);
@@ -186,6 +280,7 @@ impl Window {
             return false;
         }
         self.forgive_before(now);
+        self.recovers = true;
         self.controller().on_congestion(now);
         true
     }
@@ -275,22 +370,91 @@ mod tests {
     #[test]
     fn a_window_that_was_not_used_does_not_grow() {
         let mut window = reno();
-        window.set_app_limited(true);
+        window.on_nothing_left();
         window.on_fate(at(100), &acked(6000, at(1)), rtt());
         assert_eq!(window.size(), 12_000);
-        window.set_app_limited(false);
+        window.on_more_left();
         window.on_fate(at(100), &acked(6000, at(1)), rtt());
         assert_eq!(window.size(), 18_000);
+    }
+
+    #[test]
+    fn a_window_that_was_just_filled_was_used() {
+        let mut window = reno();
+        window.on_sent(12_000);
+        window.on_nothing_left();
+        window.on_fate(at(100), &acked(12_000, at(1)), rtt());
+        assert_eq!(window.size(), 24_000);
+    }
+
+    #[test]
+    fn rest_halves_the_window_each_timeout_down_to_a_floor_and_slow_start_remembers() {
+        for (algorithm, threshold) in [(Algorithm::NewReno, 60_000), (Algorithm::Cubic, 84_000)] {
+            let mut window = Window::new(algorithm, 1200, Some(120_000));
+            window.on_congestion(at(10), at(5));
+            let size = window.size();
+            assert_eq!(window.slow_start_threshold(), Some(threshold));
+            assert!(window.rests_above(12_000));
+            window.on_rest(1, 12_000);
+            window.on_rest(1, 12_000);
+            assert_eq!(window.size(), size / 2, "once a timeout");
+            window.on_rest(2, 12_000);
+            assert_eq!(window.size(), size / 4);
+            assert_eq!(window.slow_start_threshold(), Some(threshold));
+            window.on_rest(200, 12_000);
+            assert_eq!((window.size(), window.rests_above(12_000)), (12_000, false));
+            window.on_sent(12_000);
+            window.on_fate(at(300), &acked(12_000, at(200)), rtt());
+            assert_eq!(window.size(), 24_000, "slow start, up to what it was");
+        }
+    }
+
+    #[test]
+    fn a_window_that_grew_beyond_its_threshold_comes_back_quickly_to_three_quarters() {
+        let mut window = Window::new(Algorithm::Cubic, 1200, Some(24_000));
+        window.on_congestion(at(10), at(5));
+        for n in 0..1000 {
+            let (now, bytes) = (at(100 + 10 * n), window.size() / 10);
+            window.on_fate(now, &acked(bytes, at(99 + 10 * n)), rtt());
+        }
+        let size = window.size();
+        assert!(size > 100_000, "{size}");
+        window.on_rest(20, 12_000);
+        let threshold = window.slow_start_threshold().expect("it left slow start");
+        assert!(threshold.abs_diff(size * 3 / 4) < 2, "{threshold} of {size}");
+    }
+
+    #[test]
+    fn the_stage_is_told() {
+        for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+            let mut window = Window::new(algorithm, 1200, None);
+            assert_eq!((window.stage(), window.slow_start_threshold()), (CongestionStage::SlowStart, None));
+            window.on_fate(at(100), &lost(1200, at(10)), rtt());
+            assert_eq!(window.stage(), CongestionStage::Recovery);
+            window.on_fate(at(150), &acked(1200, at(20)), rtt());
+            assert_eq!(window.stage(), CongestionStage::Recovery);
+            window.on_fate(at(250), &acked(1200, at(110)), rtt());
+            assert_eq!(window.stage(), CongestionStage::Avoidance);
+            let fate = PathFate { persistent: true, ..lost(1200, at(300)) };
+            window.on_fate(at(3000), &fate, rtt());
+            assert_eq!(window.stage(), CongestionStage::SlowStart);
+        }
     }
 
     #[test]
     fn persistent_congestion_leaves_two_datagrams_and_slow_start() {
         for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
             let mut window = Window::new(algorithm, 1200, Some(120_000));
-            let fate = PathFate { persistent: true, ..lost(12_000, at(10)) };
+            let acked = |sent| acked(2400, at(sent));
+            let fate = PathFate {
+                persistent: true,
+                lost_bytes: 12_000,
+                largest_lost_sent: Some(at(10)),
+                ..acked(40)
+            };
             assert!(window.on_fate(at(100), &fate, rtt()));
             assert_eq!(window.size(), 2400);
-            window.on_fate(at(200), &acked(2400, at(50)), rtt());
+            window.on_fate(at(200), &acked(50), rtt());
             assert_eq!(window.size(), 4800);
         }
     }

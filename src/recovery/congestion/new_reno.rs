@@ -61,6 +61,19 @@ impl Controller for NewReno {
     fn window(&self) -> u64 {
         self.window
     }
+
+    fn on_rest(&mut self, bytes: u64) {
+        // RFC 2861, Section 3.1: slow start comes back to three quarters of what was.
+        if self.slow_start_threshold < u64::MAX {
+            self.slow_start_threshold = self.slow_start_threshold.max(self.window / 4 * 3);
+        }
+        self.window = self.window.min(bytes).max(self.minimum());
+        self.credit = 0;
+    }
+
+    fn slow_start_threshold(&self) -> Option<u64> {
+        Some(self.slow_start_threshold).filter(|threshold| *threshold < u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +143,7 @@ mod tests {
             for (event, bytes) in events {
                 match event {
                     0 => reno.on_congestion(Instant::ZERO),
+                    3 => reno.on_rest(bytes),
                     1 => reno.on_persistent(),
                     _ => reno.on_ack(&AckReport { app_limited: event == 2, ..ack(bytes) }),
                 }

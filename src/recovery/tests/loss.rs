@@ -157,6 +157,26 @@ fn a_packet_that_arrived_in_between_ends_the_span() {
 }
 
 #[test]
+fn packets_that_ask_for_nothing_do_not_span_persistent_congestion() {
+    let mut bench = example();
+    bench.send_padding(at(8000));
+    bench.send_padding(at(9000));
+    bench.send(at(12_000));
+    // #3 to #7 span 4 s; what comes after them are padded ACKs.
+    bench.ack(at(12_200), &[9..=9]).expect("it was sent");
+    assert_eq!((bench.fates.lost_packets, bench.fate(HOME).persistent), (8, false));
+}
+
+#[test]
+fn one_loss_alone_is_not_persistent_congestion() {
+    let mut bench = bench();
+    bench.send(at(0));
+    bench.send(at(100_000));
+    bench.ack(at(100_080), &[1..=1]).expect("it was sent");
+    assert_eq!((bench.fates.lost_packets, bench.fate(HOME).persistent), (1, false));
+}
+
+#[test]
 fn losses_from_before_the_first_sample_are_not_persistent_congestion() {
     let mut bench = bench();
     let rtt = RttView { has_sample: false, ..bench.rtt };
