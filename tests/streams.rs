@@ -289,3 +289,15 @@ fn streams_are_opened_only_when_the_handshake_is_complete() {
     assert!(world.when(conn, |event| matches!(event, ConnectionEvent::Closed(_))).is_none());
     world.run_for(Duration::from_millis(100));
 }
+
+#[test]
+fn nothing_is_said_of_a_stream_after_the_end() {
+    let mut world = World::new();
+    world.server(SERVER);
+    let client = world.client(CLIENT);
+    // The client closes when the last of its responses has come, while others wait to be told that their requests have
+    // arrived; the world looks whether they still are.
+    world.connect(client, SERVER, Client::downloads(50, 10).then_close());
+    world.run_well(secs(10));
+    world.run_for(secs(1));
+}

@@ -469,6 +469,10 @@ impl Connection {
             }
             return Some(event);
         }
+        // Streams may have something left to say, but after the end nobody can do anything about it.
+        if !self.phase.is_open() {
+            return None;
+        }
         if let Some(event) = self.streams.poll_event() {
             return Some(ConnectionEvent::Stream(event));
         }
