@@ -98,6 +98,25 @@ fn what_is_too_large_or_sent_in_an_outage_is_lost() {
 }
 
 #[test]
+fn mishaps_in_a_row_can_be_bounded() {
+    for unlucky in [Link::delay(ms(1)).loss(1.0), Link::delay(ms(1)).corruption(1.0)] {
+        let mut wire = wire(unlucky.in_a_row(3));
+        let lucky =
+            |carried: Result<link::Carried, Loss>| carried.is_ok_and(|carried| carried.flipped.is_none());
+        let luck: Vec<_> = (0..8).map(|_| lucky(wire.carry(at(0), 1200))).collect();
+        assert_eq!(luck, [false, false, false, true, false, false, false, true]);
+    }
+}
+
+#[test]
+fn corruption_can_be_kept_to_headers() {
+    let mut wire = wire(Link::delay(ms(1)).corruption(1.0).corrupt_within(50));
+    let mut flip = |len| wire.carry(at(0), len).ok().and_then(|carried| carried.flipped);
+    assert!((0..100).all(|_| flip(1200).is_some_and(|bit| bit < 50 * 8)));
+    assert!((0..100).all(|_| flip(2).is_some_and(|bit| bit < 16)));
+}
+
+#[test]
 fn one_setting_does_not_reshuffle_another() {
     let flips = |link: Link| {
         let mut wire = wire(link.corruption(0.5));

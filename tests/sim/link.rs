@@ -45,10 +45,12 @@ pub struct Link {
     bandwidth: Option<u64>,
     queue: Queue,
     loss: f64,
+    longest_run: u32,
     duplication: f64,
     reordering: f64,
     reorder_by: Duration,
     corruption: f64,
+    corrupt_within: usize,
     mtu: usize,
     marking: Marking,
     outages: Vec<Range<Instant>>,
@@ -63,10 +65,12 @@ impl Link {
             bandwidth: None,
             queue: Queue::Packets(200),
             loss: 0.0,
+            longest_run: u32::MAX,
             duplication: 0.0,
             reordering: 0.0,
             reorder_by: Duration::ZERO,
             corruption: 0.0,
+            corrupt_within: usize::MAX,
             mtu: 1472,
             marking: Marking::Keep,
             outages: Vec::new(),
@@ -97,6 +101,12 @@ impl Link {
         self
     }
 
+    /// After so many datagrams in a row that were lost or corrupted by chance, the next one is not.
+    pub fn in_a_row(mut self, at_most: u32) -> Self {
+        self.longest_run = at_most;
+        self
+    }
+
     /// The probability that a datagram comes twice.
     pub fn duplication(mut self, probability: f64) -> Self {
         self.duplication = probability;
@@ -113,6 +123,12 @@ impl Link {
     /// The probability that one bit of a datagram is turned.
     pub fn corruption(mut self, probability: f64) -> Self {
         self.corruption = probability;
+        self
+    }
+
+    /// Bits are turned within the first so many bytes only, where headers are.
+    pub fn corrupt_within(mut self, bytes: usize) -> Self {
+        self.corrupt_within = bytes;
         self
     }
 
@@ -170,6 +186,8 @@ pub struct Carried {
 pub struct Wire {
     link: Link,
     dice: Dice,
+    /// How many datagrams in a row met with a mishap.
+    run: u32,
     /// When each waiting datagram has left, and its size with headers.
     waiting: VecDeque<(Instant, usize)>,
     waiting_bytes: usize,
@@ -179,7 +197,7 @@ pub struct Wire {
 impl Wire {
     /// A wire that nothing is on.
     pub fn new(link: Link, dice: Dice) -> Self {
-        Self { link, dice, waiting: VecDeque::new(), waiting_bytes: 0, free_at: Instant::ZERO }
+        Self { link, dice, run: 0, waiting: VecDeque::new(), waiting_bytes: 0, free_at: Instant::ZERO }
     }
 
     /// Behaves like this from now on; what is on its way stays so.
@@ -205,7 +223,10 @@ impl Wire {
         if len > link.mtu {
             return Err(Loss::TooLarge);
         }
-        let delay = link.delay;
+        let spared = self.run >= link.longest_run;
+        let (lost, corrupt) = (lost && !spared, corrupt && !spared);
+        self.run = if lost || corrupt { self.run + 1 } else { 0 };
+        let (delay, reach) = (link.delay, len.min(link.corrupt_within) as u64 * 8);
         let late = if late { link.reorder_by.mul_f64(fraction(lateness)) } else { Duration::ZERO };
         // Loss by chance comes behind the queue: a datagram that gets lost has taken its time on the wire.
         let left = self.enqueue(now, len + HEADERS)?;
@@ -216,7 +237,7 @@ impl Wire {
         Ok(Carried {
             at,
             again: twice.then_some(at + Duration::from_micros(100)),
-            flipped: (corrupt && len > 0).then(|| (bit % (len as u64 * 8)) as usize),
+            flipped: (corrupt && reach > 0).then(|| (bit % reach) as usize),
         })
     }
 

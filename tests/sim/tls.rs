@@ -21,7 +21,7 @@ pub const ALPN: &[u8] = b"sim";
 
 /// 1 January 2030, always.
 #[derive(Debug)]
-struct StandingStill;
+pub struct StandingStill;
 
 impl TimeProvider for StandingStill {
     fn current_time(&self) -> Option<UnixTime> {
