@@ -49,6 +49,7 @@ pub struct TransportConfig {
     pub(crate) datagram_send_buffer: usize,
     pub(crate) ecn: bool,
     pub(crate) key_update_after: u64,
+    pub(crate) grease_quic_bit: bool,
 }
 
 impl TransportConfig {
@@ -75,6 +76,7 @@ impl TransportConfig {
             datagram_send_buffer: 1 << 20,
             ecn: true,
             key_update_after: 1 << 22,
+            grease_quic_bit: true,
         })
     }
 }
@@ -177,6 +179,14 @@ impl TransportConfigBuilder {
     /// AES-GCM: half of what it permits.
     pub fn key_update_after(mut self, packets: u64) -> Self {
         self.0.key_update_after = packets;
+        self
+    }
+
+    /// Tells the peer that packets are taken whatever their second bit, the QUIC bit; to a peer that says the same they
+    /// are sent with one or the other at random (RFC 9287). Default true. Switch it off where something in between, or
+    /// who shares the port, tells QUIC from other protocols by that bit.
+    pub fn grease_quic_bit(mut self, on: bool) -> Self {
+        self.0.grease_quic_bit = on;
         self
     }
 

@@ -23,3 +23,5 @@ mod pair;
 mod streams;
 #[path = "interop_quinn/tokens.rs"]
 mod tokens;
+#[path = "interop_quinn/versions.rs"]
+mod versions;

@@ -33,6 +33,7 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
         initial_source_connection_id: Some(scid),
         max_datagram_frame_size: datagram_frame_size(config),
         version_information: None,
+        grease_quic_bit: config.grease_quic_bit,
     }
 }
 
@@ -192,6 +193,9 @@ impl Connection {
             self.config.datagram_send_buffer,
         );
         self.local_ids.on_peer_limit(peer.active_connection_id_limit);
+        if peer.grease_quic_bit && self.config.grease_quic_bit {
+            self.quic_bit.permit();
+        }
         for path in self.paths.iter_mut() {
             let limit = u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX);
             if limit < path.datagram_size {

@@ -21,6 +21,7 @@ mod negotiate;
 mod new_token;
 mod path_stats;
 mod phase;
+mod quic_bit;
 mod rebind;
 mod receive;
 mod retry;
@@ -71,6 +72,7 @@ use marks::Marks;
 pub use migrations::Migrations;
 pub use path_stats::{Limit, PathStats};
 use phase::Phase;
+use quic_bit::QuicBit;
 use rebind::Moves;
 use receive::Early;
 use retry::Retried;
@@ -173,6 +175,7 @@ pub struct Connection {
     recovery: Recovery,
     stats: Stats,
     lures: Lures,
+    quic_bit: QuicBit,
     marks: Marks,
     local_ids: LocalIds,
     remote_ids: RemoteIds,
@@ -336,6 +339,7 @@ impl Connection {
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
             early: Early::default(),
             lures: Lures::default(),
+            quic_bit: QuicBit::default(),
             marks: Marks::default(),
             glitches: Glitches::default(),
             events: VecDeque::new(),

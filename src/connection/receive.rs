@@ -105,7 +105,7 @@ impl Connection {
 
     fn take_apart(&mut self, now: Instant, came: &mut Came<'_>, data: &mut [u8]) {
         let id_len = self.local_ids.id_len();
-        for packet in Packets::new(data, id_len) {
+        for packet in Packets::new(data, id_len).greased(self.config.grease_quic_bit) {
             match packet {
                 Ok(Packet { header: PacketHeader::Short { .. }, bytes, .. }) => {
                     self.take_short(now, came, bytes, id_len);
@@ -126,7 +126,7 @@ impl Connection {
     fn take_short(&mut self, now: Instant, came: &mut Came<'_>, packet: &mut [u8], id_len: usize) {
         // A packet that does not decrypt may be a stateless reset: its last bytes are kept before decryption.
         let token = reset::token_of(packet);
-        if !has_fixed_bit(packet) {
+        if !has_fixed_bit(packet) && !self.config.grease_quic_bit {
             return self.stats.drop(DropReason::Malformed);
         }
         if let Err(reason) =
@@ -141,7 +141,8 @@ impl Connection {
 
     /// While closing, only the peer's own CONNECTION_CLOSE matters.
     fn watch_for_close(&mut self, now: Instant, path: &FourTuple, data: &mut [u8]) {
-        for packet in Packets::new(data, self.local_ids.id_len()).map_while(Result::ok) {
+        let packets = Packets::new(data, self.local_ids.id_len()).greased(self.config.grease_quic_bit);
+        for packet in packets.map_while(Result::ok) {
             let Some((space, kind)) = place(&packet.header) else { continue };
             let standing = self.standing();
             let Some(own) = self.spaces.get_mut(space) else { continue };

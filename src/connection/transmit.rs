@@ -211,8 +211,9 @@ impl Connection {
         if !datagram.is_empty() {
             let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
             datagram.pad_to(min_len);
-            let spaces = &mut self.spaces;
+            let (spaces, quic_bit, rng) = (&mut self.spaces, &mut self.quic_bit, &mut *self.rng);
             filled.len = datagram.seal(|draft, packet| {
+                packet[0] ^= quic_bit.next(rng);
                 if let Some(space) = spaces.get_mut(draft.space) {
                     // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
                     let _ = space.keys.seal(draft, packet);
@@ -253,6 +254,7 @@ impl Connection {
             let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
                 break;
             };
+            segment[0] ^= self.quic_bit.next(&mut *self.rng);
             // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
             let _ = space.keys.seal(&draft, &mut segment[..draft.sealed_len()]);
             self.book_packet(now, flight.path, &draft, records, &mut tally);

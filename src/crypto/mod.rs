@@ -13,6 +13,8 @@ mod schedule;
 mod stream;
 mod token;
 
+#[cfg(test)]
+pub use keys::Opened;
 pub use keys::{KeyRing, OpenError, Standing};
 pub use reset_key::ResetKey;
 pub use rustls::{Handshake, HandshakeSummary};

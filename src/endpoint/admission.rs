@@ -15,7 +15,7 @@ use crate::error::{AcceptError, Code, RetryError, TransportError, UnknownIncomin
 use crate::id::{ConnectionHandle, ConnectionId, IncomingHandle};
 use crate::net::{Ecn, FourTuple};
 use crate::packet::retry::Retry;
-use crate::packet::{Version, initial_token};
+use crate::packet::{Version, has_fixed_bit, initial_token};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -40,6 +40,10 @@ impl Endpoint {
         let Some(config) = self.config.server.clone() else {
             return self.stats.drop(DropReason::NotAdmitted);
         };
+        // A client may know from an earlier connection that the bit means nothing to us (RFC 9287, Section 3.1).
+        if !has_fixed_bit(datagram) && !config.transport.grease_quic_bit {
+            return self.stats.drop(DropReason::Malformed);
+        }
         if self.waiting.follow(path.remote, dcid, ecn, datagram) {
             return;
         }

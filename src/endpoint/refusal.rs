@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 /// The datagram that tells a client why it is turned away; `None` if no Initial packet in `datagram` is authentic.
 ///
-/// `own` is what we call ourselves in it, once.
+/// `own` is what we call ourselves in it, once. The QUIC bit of `datagram` was looked at already.
 pub fn refusal(
     now: Instant,
     caller: &Caller,
@@ -23,7 +23,7 @@ pub fn refusal(
     datagram: &mut [u8],
 ) -> Option<Vec<u8>> {
     let mut keys = KeyRing::initial(caller.version, &caller.dcid, Side::Server);
-    let mut packets = Packets::new(datagram, own.len()).map_while(Result::ok);
+    let mut packets = Packets::new(datagram, own.len()).greased(true).map_while(Result::ok);
     let authentic = packets.any(|packet| {
         matches!(packet.header, PacketHeader::Initial { version, .. } if version == caller.version)
             && keys.open(packet.bytes, packet.number_at, 0, now, Standing::default).is_ok()

@@ -14,8 +14,9 @@ use crate::stats::DropReason;
 /// The first bit of a packet: set in a long header.
 pub(super) const LONG: u8 = 0x80;
 
-/// The second bit: set in every packet of the versions we speak, Version Negotiation apart.
-pub(super) const FIXED: u8 = 0x40;
+/// The second bit, or QUIC bit: set in every packet of the versions we speak, Version Negotiation apart, as long as the
+/// peers did not agree otherwise (RFC 9287).
+pub const FIXED: u8 = 0x40;
 
 /// Whether a packet begins with a short header.
 #[inline]
@@ -23,7 +24,7 @@ pub fn is_short(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| first & LONG == 0)
 }
 
-/// Whether a packet has the bit that every packet of ours has set, Version Negotiation apart.
+/// Whether a packet has its second bit set.
 #[inline]
 pub fn has_fixed_bit(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| first & FIXED != 0)

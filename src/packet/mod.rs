@@ -10,15 +10,15 @@ mod version;
 mod writer;
 
 pub use header::{
-    Invariant, PacketHeader, dcid_of, has_fixed_bit, initial_token, is_short, negotiable_versions, peek,
-    version_negotiation,
+    FIXED, Invariant, PacketHeader, dcid_of, has_fixed_bit, initial_token, is_short, negotiable_versions,
+    peek, version_negotiation,
 };
 pub use version::{LongType, Version, reserved};
 pub use writer::{Allowance, DatagramWriter, Draft, Full, Header, PacketWriter, TAG_LEN};
 
 use crate::id::ConnectionId;
 use crate::stats::DropReason;
-use header::{FIXED, LONG, Long};
+use header::{LONG, Long};
 
 /// One packet of a received datagram, still protected.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Packet<'a> {
 pub struct Packets<'a> {
     rest: &'a mut [u8],
     cid_len: usize,
+    /// Whether the second bit of a packet may be clear.
+    greased: bool,
     /// What the first packet said, once it was read.
     dcid: Option<ConnectionId>,
 }
@@ -45,7 +47,14 @@ pub struct Packets<'a> {
 impl<'a> Packets<'a> {
     /// Begins with a whole datagram; `cid_len` is the length of the receiver's connection IDs.
     pub fn new(data: &'a mut [u8], cid_len: usize) -> Self {
-        Self { rest: data, cid_len, dcid: None }
+        Self { rest: data, cid_len, greased: false, dcid: None }
+    }
+
+    /// Takes packets whose second bit is clear, too, if `permitted` (RFC 9287).
+    #[must_use]
+    pub fn greased(mut self, permitted: bool) -> Self {
+        self.greased = permitted;
+        self
     }
 
     /// A short packet is the last of its datagram, since it does not know its length.
@@ -54,7 +63,7 @@ impl<'a> Packets<'a> {
         let bytes = std::mem::take(&mut self.rest);
         let number_at = 1 + self.cid_len;
         let dcid = bytes.get(1..number_at).and_then(ConnectionId::new).ok_or(DropReason::Malformed)?;
-        if first & FIXED == 0 {
+        if first & FIXED == 0 && !self.greased {
             return Err(DropReason::Malformed);
         }
         self.check_id(&dcid)?;
@@ -69,7 +78,7 @@ impl<'a> Packets<'a> {
         if let Some(dcid) = header.dcid() {
             self.check_id(dcid)?;
         }
-        if !fixed {
+        if !fixed && !self.greased {
             return Err(DropReason::Malformed);
         }
         Ok(Packet { header, bytes, number_at })

@@ -34,13 +34,14 @@ pub struct Retry<'a> {
 impl<'a> Retry<'a> {
     /// Reads a Retry packet that answers an Initial to `original_dcid`.
     ///
-    /// `None` if the packet is none, has no token, or its tag does not fit that Initial: discard it.
+    /// `None` if the packet is none, has no token, or its tag does not fit that Initial: discard it. Its second bit is
+    /// for [`Packets`](super::Packets) to look at.
     pub fn read(packet: &'a [u8], original_dcid: &ConnectionId) -> Option<Self> {
-        let Long { header, number_at, fixed, .. } = Long::read(packet).ok()?;
+        let Long { header, number_at, .. } = Long::read(packet).ok()?;
         let PacketHeader::Retry { version, dcid, scid } = header else { return None };
         let (covered, tag) = packet.split_last_chunk::<TAG_LEN>()?;
         let token = covered.get(number_at..)?;
-        if !fixed || token.is_empty() {
+        if token.is_empty() {
             return None;
         }
         (integrity_tag(version, covered, original_dcid) == *tag).then_some(Self {

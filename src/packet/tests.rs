@@ -80,6 +80,16 @@ fn a_short_packet_without_the_fixed_bit_is_dropped() {
 }
 
 #[test]
+fn where_it_is_greased_the_fixed_bit_says_nothing() {
+    let mut datagram = handshake(7, &[1; 20]);
+    datagram[0] &= !FIXED;
+    datagram.extend([0x00, 7, 2]);
+    let mut packets = Packets::new(&mut datagram, 1).greased(true);
+    assert!(matches!(packets.next(), Some(Ok(Packet { header: PacketHeader::Handshake { .. }, .. }))));
+    assert!(matches!(packets.next(), Some(Ok(Packet { header: PacketHeader::Short { .. }, .. }))));
+}
+
+#[test]
 fn a_length_beyond_the_datagram_drops_the_rest() {
     let mut datagram = handshake(7, &[1; 20]);
     datagram.pop();

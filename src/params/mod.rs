@@ -42,6 +42,7 @@ const RETRY_SOURCE_CONNECTION_ID: u64 = 0x10;
 const VERSION_INFORMATION: u64 = 0x11;
 const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 const SERVER_MIGRATION_SUITE: u64 = 0x64;
+const GREASE_QUIC_BIT: u64 = 0x2ab2;
 
 /// Smallest limit on UDP payloads that may be declared, in bytes.
 const MIN_UDP_PAYLOAD: u64 = 1200;
@@ -85,6 +86,8 @@ pub struct Common {
     pub max_datagram_frame_size: u64,
     /// The version the sender has chosen, and those it could have; `None`: it knows no negotiation of versions.
     pub version_information: Option<VersionInformation>,
+    /// Whether the sender takes packets whatever their second bit (RFC 9287).
+    pub grease_quic_bit: bool,
 }
 
 /// What holds when nothing is said (RFC 9000, Section 18.2).
@@ -106,6 +109,7 @@ impl Default for Common {
             initial_source_connection_id: None,
             max_datagram_frame_size: 0,
             version_information: None,
+            grease_quic_bit: false,
         }
     }
 }
@@ -153,6 +157,7 @@ impl Common {
             VERSION_INFORMATION => {
                 self.version_information = Some(VersionInformation::decode(entry.bytes())?);
             }
+            GREASE_QUIC_BIT => self.grease_quic_bit = entry.flag()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -182,6 +187,9 @@ impl Common {
         }
         if let Some(information) = &self.version_information {
             put(out, VERSION_INFORMATION, &information.encode());
+        }
+        if self.grease_quic_bit {
+            put(out, GREASE_QUIC_BIT, b"");
         }
     }
 

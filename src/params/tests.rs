@@ -76,10 +76,12 @@ fn each_parameter_is_read_where_it_belongs() {
         &[0x0e, 1, 14],
         &[0x0f, 2, 0xca, 0xfe],
         &[0x11, 12, 0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 1],
+        &[0x6a, 0xb2, 0],
         &[0x40, 0x64, 1, 15],
     ]
     .concat();
     let expected = Common {
+        grease_quic_bit: true,
         version_information: Some(VersionInformation { chosen: 1, available: vec![0x6b33_43cf, 1] }),
         max_datagram_frame_size: 0,
         max_idle_timeout: Duration::from_millis(100),
@@ -185,6 +187,7 @@ fn a_value_out_of_its_range_is_refused_and_the_last_one_in_it_is_not() {
 #[test]
 fn a_flag_with_a_value_is_refused() {
     assert!(refused(&[0x0c, 1, 1]));
+    assert!(refused(&[0x6a, 0xb2, 1, 0]));
 }
 
 #[test]
@@ -360,7 +363,7 @@ prop_compose! {
         payload in 1200u64..1 << 62,
         exponent in 0u8..=20,
         delay in 0u64..1 << 14,
-        fixed in any::<bool>(),
+        flags in any::<[bool; 2]>(),
         own in prop::option::of(prop::collection::vec(any::<u8>(), 0..=20)),
         versions in prop::option::of(prop::collection::vec(1u32.., 1..9)),
     ) -> Common {
@@ -377,7 +380,8 @@ prop_compose! {
             initial_max_streams_uni: streams[1],
             ack_delay_exponent: exponent,
             max_ack_delay: Duration::from_millis(delay),
-            disable_active_migration: fixed,
+            disable_active_migration: flags[0],
+            grease_quic_bit: flags[1],
             active_connection_id_limit: limit.max(2),
             initial_source_connection_id: own.map(|bytes| id(&bytes)),
             version_information: versions

@@ -29,6 +29,8 @@ pub struct Host {
     started: std::time::Instant,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    /// Datagrams whose second bit, the QUIC bit, was clear: those received and those sent.
+    pub clear_bits: [u64; 2],
     events: VecDeque<Event>,
 }
 
@@ -52,6 +54,7 @@ impl Host {
             started: std::time::Instant::now(),
             incoming: vec![0; 1 << 16],
             outgoing: vec![0; 1 << 14],
+            clear_bits: [0; 2],
             events: VecDeque::new(),
         }
     }
@@ -132,6 +135,7 @@ impl Host {
         for taken in 0..DATAGRAMS_A_TURN {
             // An error says that nothing is there, or what became of something sent earlier.
             let Ok((len, remote)) = self.socket.recv_from(&mut self.incoming) else { return taken > 0 };
+            self.clear_bits[0] += u64::from(self.incoming[0] & 0x40 == 0);
             let arrival = Arrival::single(FourTuple { local: Local::default(), remote });
             self.endpoint.handle_datagrams(self.now(), arrival, &mut self.incoming[..len]);
         }
@@ -144,6 +148,7 @@ impl Host {
             match self.endpoint.poll(now, &mut self.outgoing) {
                 Output::Transmit(transmit) => {
                     for datagram in transmit.datagrams(&self.outgoing) {
+                        self.clear_bits[1] += u64::from(datagram[0] & 0x40 == 0);
                         // What did not leave is a datagram lost.
                         let _ = self.socket.send_to(datagram, transmit.path.remote);
                     }

@@ -68,8 +68,8 @@ impl fmt::Display for Shape {
 fn first(datagram: &[u8]) -> Option<(Kind, u32, &[u8])> {
     let (&byte, rest) = datagram.split_first()?;
     if byte & 0x80 == 0 {
-        // Padding between packets, or behind them, is no packet.
-        return (byte & 0x40 != 0).then_some((Kind::OneRtt, 0, &[][..]));
+        // Padding between packets, or behind them, is no packet. The QUIC bit says nothing (RFC 9287).
+        return datagram.iter().any(|byte| *byte != 0).then_some((Kind::OneRtt, 0, &[][..]));
     }
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let version = u32::from_be_bytes(*version);

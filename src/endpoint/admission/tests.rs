@@ -5,10 +5,13 @@ use std::time::Duration;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::config::{ClientConfig, EndpointConfig};
+use crate::config::{ClientConfig, EndpointConfig, TransportConfig};
+use crate::crypto::{KeyRing, Opened};
 use crate::error::CloseReason;
 use crate::event::{ConnectionEvent, Event, Output};
+use crate::id::{Side, SpaceId};
 use crate::net::{Arrival, Local};
+use crate::packet::{Draft, FIXED, PacketHeader, Packets};
 use crate::rng::SeededRng;
 
 const CLIENT: &str = "192.0.2.1:5000";
@@ -217,4 +220,47 @@ fn the_keys_of_a_garbled_answer_to_a_retry_do_not_fit_and_it_is_not_answered() {
     hear(&mut pair.server, Instant::ZERO + Duration::from_secs(16), CLIENT, &answer[..1]);
     assert!(pair.server.answers.is_empty());
     assert_eq!(pair.server.stats.dropped(DropReason::Undecryptable), 1);
+}
+
+/// A client's Initial, sealed again with its QUIC bit clear.
+fn cleared(datagram: &[u8]) -> Vec<u8> {
+    let mut bytes = datagram.to_vec();
+    let packet = Packets::new(&mut bytes, 8).next().expect("a packet").expect("it is well-formed");
+    let PacketHeader::Initial { version, dcid, .. } = packet.header else { panic!("an Initial") };
+    let number_at = packet.number_at;
+    let mut server = KeyRing::initial(version, &dcid, Side::Server);
+    let opened = server.open(packet.bytes, number_at, 0, Instant::ZERO, || Duration::ZERO);
+    let Opened { number, payload, .. } = opened.expect("it is authentic");
+    let draft = Draft {
+        space: SpaceId::Initial,
+        number,
+        start: 0,
+        number_at,
+        payload_at: payload.start,
+        end: payload.end,
+        ack_eliciting: true,
+        in_flight: true,
+        probing: false,
+        records: 0..0,
+    };
+    bytes[0] &= !FIXED;
+    KeyRing::initial(version, &dcid, Side::Client).seal(&draft, &mut bytes).expect("the key is fresh");
+    bytes
+}
+
+#[test]
+fn a_first_packet_may_have_its_quic_bit_clear_where_that_was_ever_said() {
+    for greases in [true, false] {
+        let mut pair = Pair::new(|mut config| {
+            let transport = TransportConfig::builder().grease_quic_bit(greases).build();
+            let mut server = ServerConfig::clone(config.server.as_ref().expect("a server"));
+            server.transport = Arc::new(transport.expect("settings that can be"));
+            config.server = Some(Arc::new(server));
+            config
+        });
+        let first = speak(&mut pair.client, Instant::ZERO, &mut pair.said[0]);
+        hear(&mut pair.server, Instant::ZERO, CLIENT, &[cleared(&first[0])]);
+        assert_eq!(pair.server.slots.len(), usize::from(greases));
+        assert_eq!(pair.server.stats.dropped(DropReason::Malformed), u64::from(!greases));
+    }
 }
