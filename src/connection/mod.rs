@@ -466,17 +466,26 @@ impl Connection {
     // ---- what the endpoint asks ---------------------------------------------------------------
 
     pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {
-        if let Some(event) = self.events.pop_front() {
-            if self.events.is_empty() {
-                // They are rare, those of streams apart: a connection that rests holds no room for them.
-                self.events = VecDeque::new();
+        let Some(event) = self.events.pop_front() else {
+            // After the end nobody can do anything about what streams may have left to say.
+            return if self.phase.is_open() { self.poll_data_event() } else { None };
+        };
+        if matches!(event, ConnectionEvent::Closed(_)) {
+            // What came before the end, even in the same packet, is told before it.
+            if let Some(earlier) = self.poll_data_event() {
+                self.events.push_front(event);
+                return Some(earlier);
             }
-            return Some(event);
         }
-        // Streams may have something left to say, but after the end nobody can do anything about it.
-        if !self.phase.is_open() {
-            return None;
+        if self.events.is_empty() {
+            // They are rare, those of streams apart: a connection that rests holds no room for them.
+            self.events = VecDeque::new();
         }
+        Some(event)
+    }
+
+    /// What streams and datagrams have to say.
+    fn poll_data_event(&mut self) -> Option<ConnectionEvent> {
         if let Some(event) = self.streams.poll_event() {
             return Some(ConnectionEvent::Stream(event));
         }
