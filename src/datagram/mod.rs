@@ -102,8 +102,7 @@ impl Datagrams {
         let Some(queues) = self.0.as_mut().filter(|queues| queues.announced > 0) else {
             return Err(TransportError::protocol_violation("a DATAGRAM frame that was not permitted"));
         };
-        // The length field, which may be absent, is not counted.
-        if frame.data.len() >= queues.announced {
+        if frame.frame_len > queues.announced {
             return Err(TransportError::protocol_violation("a DATAGRAM frame is larger than permitted"));
         }
         let incoming = &mut queues.incoming;
@@ -233,6 +232,11 @@ mod tests {
         datagrams.recv(joined)
     }
 
+    /// A frame without a length.
+    fn frame(data: &[u8]) -> Datagram<'_> {
+        Datagram { data, frame_len: 1 + data.len() }
+    }
+
     fn both(receive_buffer: usize, send_buffer: usize) -> Datagrams {
         let mut datagrams = Datagrams::default();
         datagrams.on_params(1200, 1200, receive_buffer, send_buffer);
@@ -243,7 +247,7 @@ mod tests {
     fn the_oldest_makes_room_for_the_newest() {
         let mut datagrams = both(2 * (ITEM_COST + 4), 100);
         for data in [b"one.", b"two.", b"tri."] {
-            assert_eq!(datagrams.on_datagram(&Datagram { data }), Ok(()));
+            assert_eq!(datagrams.on_datagram(&frame(data)), Ok(()));
         }
         assert_eq!(datagrams.dropped(), (1, 0));
         assert_eq!(received(&mut datagrams).as_deref(), Some(&b"two."[..]));
@@ -254,7 +258,7 @@ mod tests {
     #[test]
     fn a_flood_of_empty_datagrams_is_bounded() {
         let mut datagrams = both(10 * ITEM_COST, 100);
-        (0..1000).for_each(|_| assert_eq!(datagrams.on_datagram(&Datagram { data: b"" }), Ok(())));
+        (0..1000).for_each(|_| assert_eq!(datagrams.on_datagram(&frame(b"")), Ok(())));
         assert_eq!(datagrams.dropped(), (990, 0));
         assert_eq!(std::iter::from_fn(|| received(&mut datagrams)).count(), 10);
     }
@@ -270,26 +274,26 @@ mod tests {
     #[test]
     fn what_was_not_announced_is_a_violation() {
         let mut datagrams = Datagrams::default();
-        assert!(datagrams.on_datagram(&Datagram { data: b"" }).is_err());
+        assert!(datagrams.on_datagram(&frame(b"")).is_err());
         datagrams.on_params(0, 1200, 0, 100);
-        assert!(datagrams.on_datagram(&Datagram { data: b"" }).is_err());
+        assert!(datagrams.on_datagram(&frame(b"")).is_err());
         datagrams.on_params(5, 0, 100, 100);
-        assert!(datagrams.on_datagram(&Datagram { data: b"four" }).is_ok());
-        assert!(datagrams.on_datagram(&Datagram { data: b"five." }).is_err());
+        assert!(datagrams.on_datagram(&frame(b"four")).is_ok());
+        assert!(datagrams.on_datagram(&frame(b"five.")).is_err());
         assert_eq!(datagrams.send(b"", 1000), Err(SendDatagramError::Unsupported));
     }
 
     #[test]
     fn arrival_is_told_once_until_all_is_read() {
         let mut datagrams = both(1000, 1000);
-        assert_eq!(datagrams.on_datagram(&Datagram { data: b"a" }), Ok(()));
-        assert_eq!(datagrams.on_datagram(&Datagram { data: b"b" }), Ok(()));
+        assert_eq!(datagrams.on_datagram(&frame(b"a")), Ok(()));
+        assert_eq!(datagrams.on_datagram(&frame(b"b")), Ok(()));
         assert_eq!(datagrams.poll_event(), Some(DatagramEvent::Received));
         assert_eq!(datagrams.poll_event(), None);
-        assert_eq!(datagrams.on_datagram(&Datagram { data: b"c" }), Ok(()));
+        assert_eq!(datagrams.on_datagram(&frame(b"c")), Ok(()));
         assert_eq!(datagrams.poll_event(), None);
         while received(&mut datagrams).is_some() {}
-        assert_eq!(datagrams.on_datagram(&Datagram { data: b"d" }), Ok(()));
+        assert_eq!(datagrams.on_datagram(&frame(b"d")), Ok(()));
         assert_eq!(datagrams.poll_event(), Some(DatagramEvent::Received));
     }
 }

@@ -9,13 +9,16 @@ use crate::varint::VarInt;
 pub struct Datagram<'a> {
     /// The bytes.
     pub data: &'a [u8],
+    /// Length of the whole frame, its type and the length in it included.
+    pub frame_len: usize,
 }
 
 impl<'a> Datagram<'a> {
     /// Reads what follows the type; without a length it reaches to the end of the packet.
     pub(super) fn read(has_len: bool, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let before = reader.len();
         let data = if has_len { reader.prefixed()? } else { reader.bytes(reader.len())? };
-        Ok(Self { data })
+        Ok(Self { data, frame_len: 1 + before - reader.len() })
     }
 }
 
