@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::quic::{self, KeyChange};
-use rustls::{CipherSuite, KeyLog};
+use rustls::{CipherSuite, HandshakeType, KeyLog, PeerMisbehaved};
 
 use super::exporter::Exporter;
 use super::hello::ClientHello;
@@ -22,6 +22,9 @@ use crate::packet::Version;
 
 /// TLS alert: a parameter contradicts another (RFC 8446, Section 6.2).
 const ILLEGAL_PARAMETER: u8 = 47;
+
+/// TLS alert: no application protocol in common (RFC 7301, Section 3.2).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// Why TLS did not begin: the configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -323,9 +326,24 @@ fn suite_of(suite: CipherSuite) -> Option<Suite> {
     }
 }
 
+/// The alert that TLS raised, but for what QUIC wants to be said in another way.
+fn code_of(tls: &quic::Connection, error: &rustls::Error) -> Code {
+    match error {
+        // RFC 9001, Section 4.4: there is no authentication after the handshake.
+        rustls::Error::InappropriateHandshakeMessage {
+            got_type: HandshakeType::CertificateRequest, ..
+        } if !tls.is_handshaking() => Code::PROTOCOL_VIOLATION,
+        // Section 8.1: whichever side finds that there is no protocol in common.
+        rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
+            Code::crypto(NO_APPLICATION_PROTOCOL)
+        }
+        _ => tls.alert().map_or(Code::PROTOCOL_VIOLATION, |alert| Code::crypto(alert.into())),
+    }
+}
+
 /// How CONNECTION_CLOSE reports what TLS found wrong (RFC 9001, Section 4.8).
 fn fault_of(tls: &quic::Connection, error: &rustls::Error) -> TransportError {
-    let code = tls.alert().map_or(Code::PROTOCOL_VIOLATION, |alert| Code::crypto(alert.into()));
+    let code = code_of(tls, error);
     let reason = match error {
         rustls::Error::NoApplicationProtocol => "no application protocol in common",
         rustls::Error::InvalidCertificate(_) => "the peer's certificate does not verify",
