@@ -281,6 +281,10 @@ impl Connection {
             (PacketHeader::Initial { .. }, Role::Server { .. }) if came.len < usize::from(MIN_DATAGRAM) => {
                 Err(DropReason::SmallInitial)
             }
+            // Section 17.2.2: only a client has tokens to show.
+            (PacketHeader::Initial { token, .. }, Role::Client { .. }) if !token.is_empty() => {
+                Err(DropReason::Malformed)
+            }
             (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
                 let met = !matches!(role, Role::Client { met_server: false, .. });
                 if met && *scid != self.remote_ids.handshake_id() {
