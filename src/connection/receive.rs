@@ -105,16 +105,24 @@ impl Connection {
 
     fn take_apart(&mut self, now: Instant, came: &mut Came<'_>, data: &mut [u8]) {
         let id_len = self.local_ids.id_len();
+        // Other versions may reset with a long header, so that any first packet that is not taken may be a stateless
+        // reset (RFC 9000, Section 10.3). Its end is kept before decryption.
+        let mut token = reset::token_of(data);
         for packet in Packets::new(data, id_len).greased(self.config.grease_quic_bit) {
-            match packet {
+            let token = token.take();
+            let received = match packet {
                 Ok(Packet { header: PacketHeader::Short { .. }, bytes, .. }) => {
                     self.take_short(now, came, bytes, id_len);
+                    Ok(())
                 }
-                Ok(packet) => {
-                    let received = self.receive_long(now, came, packet);
-                    received.unwrap_or_else(|reason| self.stats.drop(reason));
+                Ok(packet) => self.receive_long(now, came, packet),
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = received {
+                self.stats.drop(reason);
+                if let Some(token) = token {
+                    self.on_maybe_reset(now, came.path, token);
                 }
-                Err(reason) => self.stats.drop(reason),
             }
             if !self.phase.is_open() {
                 return;
