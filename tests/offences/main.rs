@@ -1,0 +1,19 @@
+//! A peer that breaks the protocol: every sentence of the RFCs about an error, and what our endpoints make of it.
+//!
+//! [`requirements`] says which test shows which sentence. Each test lets a forger commit one offence through the
+//! simulator and reads the answer with the forger's own keys: the error's code and the frame it names, or silence.
+
+#[path = "../forger/mod.rs"]
+mod forger;
+#[path = "../sim/mod.rs"]
+mod sim;
+
+mod endings;
+mod frames;
+mod ids;
+mod packets;
+mod parameters;
+mod requirements;
+mod retries;
+mod streams;
+mod tls;
