@@ -6,7 +6,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 use crate::config::{ClientConfig, EndpointConfig, TransportConfig};
-use crate::crypto::{KeyRing, Opened};
+use crate::crypto::{KeyRing, Opened, Standing};
 use crate::error::CloseReason;
 use crate::event::{ConnectionEvent, Event, Output};
 use crate::id::{Side, SpaceId};
@@ -229,7 +229,8 @@ fn cleared(datagram: &[u8]) -> Vec<u8> {
     let PacketHeader::Initial { version, dcid, .. } = packet.header else { panic!("an Initial") };
     let number_at = packet.number_at;
     let mut server = KeyRing::initial(version, &dcid, Side::Server);
-    let opened = server.open(packet.bytes, number_at, 0, Instant::ZERO, || Duration::ZERO);
+    let standing = || Standing { pto: Duration::ZERO, next_number: 0 };
+    let opened = server.open(packet.bytes, number_at, 0, Instant::ZERO, standing);
     let Opened { number, payload, .. } = opened.expect("it is authentic");
     let draft = Draft {
         space: SpaceId::Initial,
