@@ -413,7 +413,8 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// A client with this TLS configuration, the transport's defaults and no server migration.
+    /// A client with this TLS configuration, the transport's defaults and no server migration. The key log of `tls`
+    /// hears of all secrets but those of Initial packets, those after key updates included.
     pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             transport: Arc::default(),
@@ -469,7 +470,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// A server with this TLS configuration, the transport's defaults and no server migration.
+    /// A server with this TLS configuration, the transport's defaults and no server migration. The key log of `tls`
+    /// hears of all secrets but those of Initial packets, those after key updates included.
     pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
         Self {
             transport: Arc::default(),

@@ -46,6 +46,17 @@ impl Connection {
         Ok(())
     }
 
+    /// The peer began a key phase, and we have followed.
+    ///
+    /// # Errors
+    ///
+    /// KEY_UPDATE_ERROR for too many in too short a time: each costs us more than the packet that began it.
+    #[cold]
+    pub(super) fn on_peer_updated(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.stats.key_updates += 1;
+        self.glitches.bear(now).map_err(|_| TransportError::key_update("too many key updates"))
+    }
+
     /// The sending key has sealed enough: another takes its place if it may, and otherwise the connection ends before
     /// the key is used up.
     #[cold]
@@ -98,3 +109,6 @@ impl Connection {
         exporter.export(out, label, context.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;

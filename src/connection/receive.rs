@@ -254,7 +254,12 @@ impl Connection {
         let (front, payload) = packet.split_at(opened.payload.start);
         let dcid = if header.is_none() { front.get(1..number_at).unwrap_or_default() } else { &[] };
         let path = self.gate(now, came, space_id, number, dcid)?;
-        self.stats.key_updates += u64::from(opened.key_updated);
+        if opened.key_updated
+            && let Err(fault) = self.on_peer_updated(now)
+        {
+            self.fail(now, fault);
+            return Ok(());
+        }
         self.credit(came, path);
         let mut seen = Seen {
             from: came.path,
