@@ -9,8 +9,8 @@ const FACTOR: u64 = 3;
 /// What may still be sent to an address that has not proved to be the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Budget {
-    received: u64,
-    sent: u64,
+    /// Three times what came, less what went: negative if it was overdrawn.
+    balance: i64,
 }
 
 impl Budget {
@@ -21,17 +21,17 @@ impl Budget {
 
     /// A datagram came from there: counted once, however many packets it holds.
     pub fn on_received(&mut self, bytes: u64) {
-        self.received = self.received.saturating_add(bytes);
+        self.balance = self.balance.saturating_add_unsigned(bytes.saturating_mul(FACTOR));
     }
 
     /// A datagram went there.
     pub fn on_sent(&mut self, bytes: u64) {
-        self.sent = self.sent.saturating_add(bytes);
+        self.balance = self.balance.saturating_sub_unsigned(bytes);
     }
 
     /// Bytes that may still go.
     pub fn remaining(&self) -> u64 {
-        self.received.saturating_mul(FACTOR).saturating_sub(self.sent)
+        u64::try_from(self.balance).unwrap_or(0)
     }
 }
 
@@ -64,6 +64,6 @@ mod tests {
         let mut budget = Budget::new();
         budget.on_received(u64::MAX);
         budget.on_received(u64::MAX);
-        assert_eq!(budget.remaining(), u64::MAX);
+        assert_eq!(budget.remaining(), i64::MAX as u64);
     }
 }
