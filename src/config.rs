@@ -20,8 +20,13 @@ use crate::varint::VarInt;
 pub use endpoint::EndpointConfig;
 pub(crate) use versions::{ClientVersions, ServerVersions};
 
-/// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
-pub const MIN_DATAGRAM: u16 = 1200;
+pub use crate::net::MIN_DATAGRAM;
+
+/// What an Ethernet frame leaves for the UDP payload under IPv6.
+const ETHERNET: u16 = 1452;
+
+/// The largest datagram there is (RFC 9000, Section 18.2).
+const MAX_DATAGRAM: u16 = 65_527;
 
 /// Longest token of a server's that a client takes, in bytes: it takes room from the ClientHello in every Initial.
 pub(crate) const MAX_TOKEN: usize = 768;
@@ -38,6 +43,8 @@ pub struct TransportConfig {
     pub(crate) max_bidi_streams: u64,
     pub(crate) max_uni_streams: u64,
     pub(crate) datagram_size: u16,
+    pub(crate) mtu_discovery: Option<u16>,
+    pub(crate) max_udp_payload_size: u16,
     pub(crate) burst: usize,
     pub(crate) initial_rtt: Duration,
     pub(crate) max_ack_delay: Duration,
@@ -65,6 +72,8 @@ impl TransportConfig {
             max_bidi_streams: 100,
             max_uni_streams: 100,
             datagram_size: MIN_DATAGRAM,
+            mtu_discovery: Some(ETHERNET),
+            max_udp_payload_size: MAX_DATAGRAM,
             burst: 10,
             initial_rtt: Duration::from_millis(333),
             max_ack_delay: Duration::from_millis(25),
@@ -162,9 +171,29 @@ impl TransportConfigBuilder {
         self
     }
 
-    /// Largest datagram to send, in UDP payload bytes; the path must be known to carry it. Default 1200.
+    /// Largest datagram to send before larger ones are known to arrive, in UDP payload bytes; the path must be known to
+    /// carry it. Default 1200.
     pub fn datagram_size(mut self, bytes: u16) -> Self {
         self.0.datagram_size = bytes;
+        self
+    }
+
+    /// Looks on each path for the largest datagram that it carries, up to so many bytes of UDP payload; `None`: every path
+    /// is taken to carry [`datagram_size`](Self::datagram_size). Default 1452, what Ethernet carries of IPv6.
+    ///
+    /// Sizes are found by probes (RFC 8899): datagrams that are lost if they are too large, without harm to others. So
+    /// sockets must not fragment: they set "don't fragment", and drop what the interface does not take. Buffers of
+    /// [`Endpoint::poll`](crate::Endpoint::poll) should hold as many bytes; no larger datagram than they hold is tried.
+    /// A path other than the first begins with 1200 bytes, and with what the path before it carried as its first probe.
+    pub fn mtu_discovery(mut self, up_to: Option<u16>) -> Self {
+        self.0.mtu_discovery = up_to;
+        self
+    }
+
+    /// Largest datagram to receive, in UDP payload bytes; the peer is told to send no larger ones (RFC 9000, Section 18.2).
+    /// Default 65527: all there are.
+    pub fn max_udp_payload_size(mut self, bytes: u16) -> Self {
+        self.0.max_udp_payload_size = bytes;
         self
     }
 
@@ -256,6 +285,12 @@ impl TransportConfigBuilder {
         let largest = VarInt::MAX.into_inner();
         if config.datagram_size < MIN_DATAGRAM {
             return refuse("datagram_size", "use at least 1200 bytes");
+        }
+        if config.mtu_discovery.is_some_and(|bytes| !(MIN_DATAGRAM..=MAX_DATAGRAM).contains(&bytes)) {
+            return refuse("mtu_discovery", "use 1200 to 65527 bytes, or None");
+        }
+        if !(MIN_DATAGRAM..=MAX_DATAGRAM).contains(&config.max_udp_payload_size) {
+            return refuse("max_udp_payload_size", "use 1200 to 65527 bytes");
         }
         if config.burst == 0 || config.burst > 64 {
             return refuse("burst", "use 1 to 64 datagrams");
@@ -524,6 +559,9 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         assert_eq!(refused(TransportConfig::builder().datagram_size(1199)), "datagram_size");
+        assert_eq!(refused(TransportConfig::builder().mtu_discovery(Some(1199))), "mtu_discovery");
+        assert_eq!(refused(TransportConfig::builder().mtu_discovery(Some(65_528))), "mtu_discovery");
+        assert_eq!(refused(TransportConfig::builder().max_udp_payload_size(1199)), "max_udp_payload_size");
         assert_eq!(refused(TransportConfig::builder().burst(0)), "burst");
         assert_eq!(refused(TransportConfig::builder().receive_window(1 << 62)), "receive_window");
         assert_eq!(refused(TransportConfig::builder().max_uni_streams(1 << 61)), "max_streams");

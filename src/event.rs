@@ -16,9 +16,11 @@ pub enum Output {
     Transmit(Transmit),
     /// Something happened; then poll again.
     Event(Event),
-    /// The buffer is too small for one datagram; poll with at least [`TransportConfig::datagram_size`] bytes.
+    /// The buffer is too small for one datagram as the path in use carries it; poll with a larger one.
     ///
-    /// [`TransportConfig::datagram_size`]: crate::TransportConfigBuilder::datagram_size
+    /// One that holds what [`mtu_discovery`](crate::TransportConfigBuilder::mtu_discovery) is bound by, and
+    /// [`datagram_size`](crate::TransportConfigBuilder::datagram_size), never is. Nor is one that is always the same and
+    /// holds the latter: no path is searched for datagrams larger than the buffer.
     TooSmall,
     /// Nothing to do before `wake`, a datagram, or a call to a connection. `None`: no timer runs.
     Idle {

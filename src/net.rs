@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
+/// The smallest datagram every path must carry, in UDP payload bytes (RFC 9000, Section 14).
+pub const MIN_DATAGRAM: u16 = 1200;
+
 /// The driver's own small number for one of its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SocketKey(pub u32);

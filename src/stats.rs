@@ -77,6 +77,12 @@ pub struct Stats {
     pub migrations: u64,
     /// Retry packets obeyed: one at most, and none at a server.
     pub retries: u64,
+    /// Probes of larger datagrams sent.
+    pub mtu_probes: u64,
+    /// Those among them that are lost.
+    pub mtu_probes_lost: u64,
+    /// Times that a path turned out not to carry any more what it had carried.
+    pub black_holes: u64,
     /// Key updates followed.
     pub key_updates: u64,
     /// Key updates begun, by request or by themselves.

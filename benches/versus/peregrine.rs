@@ -42,6 +42,7 @@ fn transport(terms: &Terms) -> Arc<TransportConfig> {
         .max_uni_streams(terms.streams)
         .initial_window(window)
         .datagram_size(terms.size)
+        .mtu_discovery(None)
         .burst(terms.burst)
         .pacing(pacing)
         .build();

@@ -54,6 +54,9 @@ impl Connection {
                     self.stats.persistent_congestions += 1;
                 }
                 self.stats.congestion_events += u64::from(congested);
+                if fate.vanished > 0 || path.mtu.suspects() {
+                    self.on_vanished(now, *id, fate);
+                }
             }
         }
     }
@@ -82,6 +85,7 @@ impl Connection {
             Record::NewConnectionId { .. } => self.local_ids.acked(record),
             Record::RetireConnectionId { .. } => self.remote_ids.acked(record),
             Record::NewToken => self.control.acked(record),
+            Record::MtuProbe { path, bytes } => self.on_mtu_probe_acked(now, *path, *bytes),
             Record::HandshakeDone
             | Record::PathResponse
             | Record::ServerMigration { .. }
@@ -111,6 +115,7 @@ impl Connection {
             Record::NewConnectionId { .. } => self.local_ids.lost(record),
             Record::RetireConnectionId { .. } => self.remote_ids.lost(record),
             Record::HandshakeDone | Record::NewToken => self.control.lost(record),
+            Record::MtuProbe { path, bytes } => self.on_mtu_probe_lost(now, *path, *bytes),
             Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => self.on_migration_lost(now, record),

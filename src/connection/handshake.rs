@@ -19,7 +19,7 @@ use crate::time::Instant;
 fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Common {
     Common {
         max_idle_timeout: config.idle_timeout.unwrap_or_default(),
-        max_udp_payload_size: 65_527,
+        max_udp_payload_size: config.max_udp_payload_size.into(),
         initial_max_data: config.receive_window,
         initial_max_stream_data_bidi_local: config.stream_receive_window,
         initial_max_stream_data_bidi_remote: config.stream_receive_window,
@@ -176,7 +176,11 @@ impl Connection {
 
     /// Takes over what the peer permits.
     fn apply(&mut self, peer: &Common) {
-        self.peer = Peer { ack_delay_exponent: peer.ack_delay_exponent, max_ack_delay: peer.max_ack_delay };
+        self.peer = Peer {
+            ack_delay_exponent: peer.ack_delay_exponent,
+            max_ack_delay: peer.max_ack_delay,
+            max_udp_payload_size: u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX),
+        };
         self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
         self.streams.on_peer_params(PeerLimits {
             max_data: peer.initial_max_data,
@@ -197,10 +201,7 @@ impl Connection {
             self.quic_bit.permit();
         }
         for path in self.paths.iter_mut() {
-            let limit = u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX);
-            if limit < path.datagram_size {
-                path.set_datagram_size(limit);
-            }
+            path.limit_datagram_size(self.peer.max_udp_payload_size);
         }
     }
 

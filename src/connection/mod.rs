@@ -17,6 +17,7 @@ mod keys;
 mod lures;
 mod marks;
 mod migrations;
+mod mtu;
 mod negotiate;
 mod new_token;
 mod path_stats;
@@ -52,6 +53,7 @@ use crate::frame::Record;
 use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
 use crate::net::{FourTuple, Local};
 use crate::packet::{Version, reserved};
+use crate::path::mtu::{Mtu, Sizes};
 use crate::path::{Budget, Path, PathState, Paths, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
@@ -127,6 +129,8 @@ pub(crate) struct Caller {
 struct Peer {
     ack_delay_exponent: u8,
     max_ack_delay: Duration,
+    /// Largest datagram it takes, in UDP payload bytes.
+    max_udp_payload_size: u16,
 }
 
 /// Something the endpoint's tables must know.
@@ -205,12 +209,13 @@ impl fmt::Debug for Connection {
 /// Makes a fresh path with nothing known about it.
 fn fresh_path(
     config: &TransportConfig,
+    sizes: Sizes,
     id: PathId,
     tuple: FourTuple,
     dcid: ConnectionId,
     state: PathState,
 ) -> Path {
-    let size = config.datagram_size;
+    let size = sizes.first;
     Path {
         id,
         tuple,
@@ -222,6 +227,7 @@ fn fresh_path(
             Congestion::Own(make) => Window::with_controller(make(size), size),
         },
         pacer: Pacer::new(size),
+        mtu: Mtu::new(sizes),
         validation: Validation::new(),
         ping: false,
         ecn: crate::path::ecn::Validator::new(config.ecn),
@@ -322,14 +328,19 @@ impl Connection {
             stream_receive_window: config.stream_receive_window,
             send_buffer: config.send_buffer,
         };
+        let sizes = Sizes { first: config.datagram_size, hint: None, bound: config.mtu_discovery };
         Self {
             phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
-            peer: Peer { ack_delay_exponent: 3, max_ack_delay: Duration::from_millis(25) },
+            peer: Peer {
+                ack_delay_exponent: 3,
+                max_ack_delay: Duration::from_millis(25),
+                max_udp_payload_size: u16::MAX,
+            },
             tls: Some(Box::new(tls)),
             summary: None,
             spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
             recovery: Recovery::new(),
-            paths: Paths::new(|id| fresh_path(&config, id, tuple, dcid, state)),
+            paths: Paths::new(|id| fresh_path(&config, sizes, id, tuple, dcid, state)),
             local_ids: LocalIds::new(scid),
             remote_ids: RemoteIds::new(dcid, id_limit),
             streams: Streams::new(side, limits),

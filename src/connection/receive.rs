@@ -490,8 +490,8 @@ impl Connection {
     }
 
     pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
-        let config = &self.config;
-        self.paths.add(|id| super::fresh_path(config, id, tuple, dcid, state))
+        let (config, sizes) = (&self.config, self.sizes());
+        self.paths.add(|id| super::fresh_path(config, sizes, id, tuple, dcid, state))
     }
 
     /// Forgets a path other than home, and gives its connection ID back.

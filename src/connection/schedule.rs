@@ -33,6 +33,8 @@ pub(super) enum Purpose {
     Announce,
     /// A probe after a timeout, in this space.
     Probe(SpaceId),
+    /// Whether the path carries a datagram of this size, and nothing else.
+    MtuProbe,
     /// Whatever waits.
     Normal,
 }
@@ -54,8 +56,9 @@ pub(super) struct Flight {
 }
 
 impl Connection {
-    /// What cannot wait: closing, challenges and answers, announcements, probes.
-    pub(super) fn urgent_flight(&self, now: Instant) -> Option<Flight> {
+    /// What cannot wait: closing, challenges and answers, announcements, probes; those of the MTU as far as there is
+    /// `room` for one, in bytes.
+    pub(super) fn urgent_flight(&self, now: Instant, room: usize) -> Option<Flight> {
         if let Phase::Closing(closing) = &self.phase {
             let mut places = closing.due().filter_map(|id| self.paths.get(id));
             return places.find_map(|path| flight_on(path, Purpose::Close, Allowance::Full, 0));
@@ -66,9 +69,14 @@ impl Connection {
         if self.steering.announces() {
             return self.home_flight(Purpose::Announce, Allowance::Full, usize::from(MIN_DATAGRAM));
         }
-        let probed = self.spaces.iter().find(|(_, space)| space.probes > 0);
-        let (space, _) = probed?;
-        self.home_flight(Purpose::Probe(space), Allowance::Full, 0)
+        if let Some((space, _)) = self.spaces.iter().find(|(_, space)| space.probes > 0) {
+            let flight = self.home_flight(Purpose::Probe(space), Allowance::Full, 0)?;
+            // Where nothing else arrives, it may be that nothing as large does any more.
+            let max_len =
+                if self.config.mtu_discovery.is_some() { usize::from(MIN_DATAGRAM) } else { flight.max_len };
+            return Some(Flight { max_len: max_len.min(flight.max_len), ..flight });
+        }
+        if self.paths.home().mtu.is_due(now) { self.mtu_flight(now, room) } else { None }
     }
 
     /// Everything else: first the candidate that leads, within what it has earned, then home.
@@ -87,9 +95,13 @@ impl Connection {
         {
             self.rest(now);
         }
-        let (rtt, paces) = (self.rtt().smoothed, self.paces());
+        let (rtt, mut paces) = (self.rtt().smoothed, self.paces());
+        let home = self.paths.home();
+        let mut room = if home.window.has_room() { home.window.room() } else { 0 };
+        if room == 0 && self.probes_fill_window() {
+            (room, paces) = (flight.max_len as u64, false);
+        }
         let home = self.paths.home_mut();
-        let room = if home.window.has_room() { home.window.room() } else { 0 };
         let paced = if paces { home.pacer.budget(now, home.window.size(), rtt) } else { u64::MAX };
         flight.burst = room.min(paced).min(home.budget().unwrap_or(u64::MAX));
         if room == 0 || paced < flight.max_len as u64 || self.steering.holds_data() {

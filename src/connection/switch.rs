@@ -56,10 +56,9 @@ impl Connection {
         let rotated = self.remote_ids.rotate();
         let rtt = self.rtt();
         let home = self.paths.home();
-        let (id, tuple, dcid, size) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), home.datagram_size);
+        let (id, tuple, dcid, sizes) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), self.sizes());
         let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
-        let mut fresh = super::fresh_path(&self.config, id, tuple, dcid, state);
-        fresh.datagram_size = size;
+        let mut fresh = super::fresh_path(&self.config, sizes, id, tuple, dcid, state);
         fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
         if !fresh.is_validated() {
             fresh.validation.begin(now, self.rng.bytes(), rtt.pto_base(SpaceId::Data));

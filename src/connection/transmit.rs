@@ -6,7 +6,7 @@ use super::phase::Phase;
 use super::schedule::{Flight, Purpose};
 use super::{Connection, Role};
 use crate::config::MIN_DATAGRAM;
-use crate::frame::{Ping, Record};
+use crate::frame::{MtuProbe, Ping, Record};
 use crate::id::{ConnectionId, PathId, SpaceId};
 use crate::net::{Ecn, Transmit};
 use crate::packet::{Allowance, DatagramWriter, Draft, Header, PacketWriter};
@@ -80,7 +80,7 @@ impl Connection {
         if self.spaces.get(SpaceId::Data).is_some_and(|space| space.keys.is_worn()) {
             self.on_worn_keys(now);
         }
-        if let Some(flight) = self.urgent_flight(now)
+        if let Some(flight) = self.urgent_flight(now, out.len())
             && let Some(polled) = self.fly(now, &flight, out)
         {
             return polled;
@@ -98,7 +98,9 @@ impl Connection {
 
     /// Carries a flight out; `None` if nothing came of it.
     fn fly(&mut self, now: Instant, flight: &Flight, out: &mut [u8]) -> Option<Polled> {
-        let first = self.fill(now, flight, &mut out[..flight.max_len]);
+        // Another path than home may carry more than the buffer holds.
+        let max_len = flight.max_len.min(out.len());
+        let first = self.fill(now, flight, &mut out[..max_len]);
         self.on_flown(now, flight, first);
         let size = NonZeroUsize::new(first.len)?;
         let path = self.paths.get(flight.path).map(|path| path.tuple)?;
@@ -151,7 +153,7 @@ impl Connection {
         self.events.is_empty()
             && !self.datagrams.has_news()
             && self.phase.is_established()
-            && self.urgent_flight(now).is_none()
+            && self.urgent_flight(now, usize::MAX).is_none()
     }
 
     /// A flight is over, and this was its first datagram: who waited for it is told.
@@ -171,6 +173,7 @@ impl Connection {
                 }
             }
             Purpose::Validate => {}
+            Purpose::MtuProbe => self.on_mtu_probe_sent(flight.path, len),
             Purpose::Normal => {
                 // Whom the pacer holds back has something to send, or not.
                 let starved = len == 0 && (flight.allowance == Allowance::Full || left == Left::Nothing);
@@ -333,6 +336,12 @@ impl Connection {
             space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
             return Left::Anything;
         }
+        if flight.purpose == Purpose::MtuProbe {
+            let bytes = u16::try_from(flight.max_len).unwrap_or(u16::MAX);
+            // A datagram begins with room for a PING.
+            let _ = packet.write(&MtuProbe { path: flight.path, bytes });
+            return Left::Anything;
+        }
         // Challenges and answers before all else: a small budget is theirs (server-migration rules, 2.4, 3.3).
         if id == SpaceId::Data
             && let Some(path) = self.paths.get_mut(flight.path)
@@ -392,7 +401,7 @@ impl Connection {
             Purpose::Probe(space) => id == space && !packet.is_ack_eliciting(),
             Purpose::Validate => self.paths.get(flight.path).is_some_and(|path| path.ping),
             Purpose::Normal => unanswered,
-            Purpose::Close => false,
+            Purpose::Close | Purpose::MtuProbe => false,
         };
         if asks {
             // A packet so full that a PING does not fit asks for an answer already.

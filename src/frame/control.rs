@@ -4,6 +4,7 @@
 use super::{Malformed, Outgoing, Record};
 use crate::codec::{Encode, Reader, Writer};
 use crate::error::{Code, TransportError};
+use crate::id::PathId;
 use crate::varint::{VarInt, size};
 
 /// Skips the rest of a run of PADDING and returns its length.
@@ -60,6 +61,35 @@ impl Outgoing for Ping {
     const SEEKING: bool = true;
     fn record(&self) -> Option<Record> {
         None
+    }
+}
+
+/// A PING that probes whether its path carries its datagram, which is padded to a size of interest.
+///
+/// The peer acknowledges it, but nobody waits for that: a probe that is lost arms no timer and speaks of no congestion
+/// (RFC 9000, Section 14.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MtuProbe {
+    /// The path.
+    pub path: PathId,
+    /// The size of the datagram in bytes.
+    pub bytes: u16,
+}
+
+impl Encode for MtuProbe {
+    fn encoded_len(&self) -> usize {
+        Ping.encoded_len()
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        Ping.encode(out);
+    }
+}
+
+impl Outgoing for MtuProbe {
+    const ACK_ELICITING: bool = false;
+    fn record(&self) -> Option<Record> {
+        Some(Record::MtuProbe { path: self.path, bytes: self.bytes })
     }
 }
 

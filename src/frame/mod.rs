@@ -25,7 +25,7 @@ pub use ack::{Ack, AckOut, EcnCounts};
 pub use connection_id::{NewConnectionId, RetireConnectionId};
 #[cfg(test)]
 pub use control::Padding;
-pub use control::{ConnectionClose, HandshakeDone, NewToken, Ping};
+pub use control::{ConnectionClose, HandshakeDone, MtuProbe, NewToken, Ping};
 pub use datagram::{Datagram, SendDatagram};
 pub use flow::{DataBlocked, MaxData, MaxStreamData, MaxStreams, StreamDataBlocked, StreamsBlocked};
 pub use kind::FrameKind;

@@ -1,6 +1,6 @@
 //! What must be remembered of a frame that was sent, so that its owner can be told its fate.
 
-use crate::id::{Dir, StreamId};
+use crate::id::{Dir, PathId, StreamId};
 
 /// The memory of one sent frame: enough to reconsider it when it is lost, no copy of what it said.
 ///
@@ -90,6 +90,13 @@ pub enum Record {
     },
     /// PATH_RESPONSE: never sent again, but its acknowledgement ends a migration at the server.
     PathResponse,
+    /// A probe of a path's MTU: a PING in a datagram of this size. Its loss speaks of the size, not of congestion.
+    MtuProbe {
+        /// Which path.
+        path: PathId,
+        /// The size of the datagram.
+        bytes: u16,
+    },
     /// HANDSHAKE_DONE.
     HandshakeDone,
     /// NEW_TOKEN.

@@ -7,6 +7,7 @@
 pub mod amplification;
 pub mod ecn;
 mod event;
+pub mod mtu;
 pub mod state;
 pub mod validation;
 

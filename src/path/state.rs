@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::amplification::Budget;
 use super::ecn::Validator;
+use super::mtu::{Mtu, Vanished};
 use super::validation::Validation;
 use crate::id::{ConnectionId, PathId};
 use crate::net::FourTuple;
 use crate::recovery::congestion::Window;
 use crate::recovery::{Pacer, Rtt, RttView};
+use crate::time::Instant;
 
 /// Whether the peer was shown to be at the other end.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Path {
     pub rtt: Rtt,
     /// Spreads datagrams over the round trip.
     pub pacer: Pacer,
+    /// The search for larger datagrams.
+    pub mtu: Mtu,
     /// Whether the peer was shown to be there.
     pub state: PathState,
 }
@@ -73,6 +77,33 @@ impl Path {
         self.datagram_size = bytes;
         self.window.set_datagram_size(bytes);
         self.pacer.set_datagram_size(bytes);
+    }
+
+    /// The peer takes no larger datagrams (RFC 9000, Section 18.2).
+    pub fn limit_datagram_size(&mut self, bytes: u16) {
+        self.mtu.limit(self.datagram_size, bytes);
+        if bytes < self.datagram_size {
+            self.set_datagram_size(bytes);
+        }
+    }
+
+    /// A probe of the path's MTU arrived.
+    pub fn on_mtu_probe_acked(&mut self, now: Instant, bytes: u16) {
+        if let Some(larger) = self.mtu.on_acked(now, self.datagram_size, bytes) {
+            self.set_datagram_size(larger);
+        }
+    }
+
+    /// A probe of the path's MTU is lost.
+    pub fn on_mtu_probe_lost(&mut self, now: Instant, bytes: u16) {
+        self.mtu.on_lost(now, self.datagram_size, bytes);
+    }
+
+    /// Large packets vanished, or arrived, on a path that may be searched up to `bound`; whether it turns out not to carry
+    /// them any more.
+    pub fn on_vanished(&mut self, now: Instant, bound: u16, vanished: Vanished) -> bool {
+        let base = self.mtu.on_vanished(now, self.datagram_size, bound, vanished);
+        base.map(|bytes| self.set_datagram_size(bytes)).is_some()
     }
 
     /// Whether the peer was shown to be there.

@@ -48,6 +48,13 @@ pub struct PathFate {
     pub marked_acked: u64,
     /// Packets that left ECN-marked and are lost.
     pub marked_lost: u64,
+    /// Lost packets of more than 1200 bytes, probes of the path's MTU apart, if no packet as large that was sent later
+    /// arrived.
+    pub vanished: u32,
+    /// The smallest of them, in bytes.
+    pub smallest_vanished: u16,
+    /// The largest packet that arrived, in bytes.
+    pub largest_acked: u16,
 }
 
 impl Fates {

@@ -17,6 +17,7 @@ use super::sent::{Entry, Sent, SentPackets, State};
 use crate::error::TransportError;
 use crate::frame::{Ack, Record};
 use crate::id::{PacketNumber, PathId};
+use crate::net::MIN_DATAGRAM;
 use crate::range_set::RangeSet;
 use crate::time::Instant;
 
@@ -57,6 +58,8 @@ struct Arrived {
     time: Instant,
     /// How many left ECN-marked.
     marked: u64,
+    /// The largest one's length.
+    largest: u16,
 }
 
 impl Arrived {
@@ -68,6 +71,7 @@ impl Arrived {
             newest: position,
             time: entry.time,
             marked: entry.marked.into(),
+            largest: entry.len,
         }
     }
 
@@ -75,6 +79,7 @@ impl Arrived {
     fn extend(&mut self, entry: &Entry, position: u64) {
         self.bytes += u64::from(entry.len);
         self.marked += u64::from(entry.marked);
+        self.largest = self.largest.max(entry.len);
         (self.newest, self.time) = (position, entry.time);
     }
 
@@ -83,6 +88,7 @@ impl Arrived {
         let fate = fate_of(fates, self.path);
         fate.acked_bytes += self.bytes;
         fate.marked_acked += self.marked;
+        fate.largest_acked = fate.largest_acked.max(self.largest);
         fate.newest_acked_sent = fate.newest_acked_sent.max(Some(self.time));
         testify(evidence, self.path, self.newest);
     }
@@ -331,7 +337,7 @@ impl Ledger {
     ) -> Instant {
         let mut loss_time = Instant::FAR;
         let mut telling = Telling::new(&mut fates.lost);
-        let mut spans = Spans::default();
+        let (mut spans, mut vanished) = (Spans::default(), Vanishing::default());
         let quiet_end = run.end.saturating_sub(u64::from(PACKET_THRESHOLD));
         let (entries, further) = self.sent.run(run.clone());
         for (position, entry) in run.zip(entries) {
@@ -339,6 +345,7 @@ impl Ledger {
                 State::Gone | State::Hole => continue,
                 State::Acked => {
                     spans.interrupt(entry.path);
+                    vanished.on_arrival(entry);
                     continue;
                 }
                 State::Waiting if !entry.in_flight => {
@@ -364,6 +371,12 @@ impl Ledger {
             further.tell(position, entry, &mut telling);
             fates.lost_packets += 1;
             let fate = fate_of(&mut fates.paths, entry.path);
+            if entry.is_mtu_probe() {
+                // It left to get lost: neither congestion nor a black hole (RFC 9000, Section 14.4).
+                fate.discarded_bytes += u64::from(entry.len);
+                continue;
+            }
+            vanished.on_lost(entry);
             fate.lost_bytes += u64::from(entry.len);
             fate.marked_lost += u64::from(entry.marked);
             fate.largest_lost_sent = fate.largest_lost_sent.max(Some(entry.time));
@@ -376,6 +389,7 @@ impl Ledger {
             }
         }
         telling.finish();
+        vanished.enter(&mut fates.paths);
         loss_time
     }
 
@@ -448,6 +462,39 @@ fn testify(evidence: &mut SmallVec<[Evidence; 1]>, path: PathId, position: u64) 
                 evidence.sort_unstable_by_key(|e| e.newest);
                 evidence.remove(0);
             }
+        }
+    }
+}
+
+/// Per path, large packets that are lost while nothing as large that was sent later arrived.
+#[derive(Debug, Default)]
+struct Vanishing(SmallVec<[(PathId, u32, u16); 1]>);
+
+impl Vanishing {
+    /// A packet is lost.
+    fn on_lost(&mut self, entry: &Entry) {
+        if entry.len <= MIN_DATAGRAM {
+            return;
+        }
+        match self.0.iter_mut().find(|(path, ..)| *path == entry.path) {
+            Some((_, packets, smallest)) => (*packets, *smallest) = (*packets + 1, entry.len.min(*smallest)),
+            None => self.0.push((entry.path, 1, entry.len)),
+        }
+    }
+
+    /// A packet that was sent later arrived.
+    #[inline]
+    fn on_arrival(&mut self, entry: &Entry) {
+        if !self.0.is_empty() {
+            self.0.retain(|(path, _, smallest)| *path != entry.path || *smallest > entry.len);
+        }
+    }
+
+    /// Enters them in the paths' sums.
+    fn enter(self, fates: &mut SmallVec<[(PathId, PathFate); 2]>) {
+        for (path, packets, smallest) in self.0 {
+            let fate = fate_of(fates, path);
+            (fate.vanished, fate.smallest_vanished) = (packets, smallest);
         }
     }
 }

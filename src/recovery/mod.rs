@@ -15,7 +15,7 @@ mod sent;
 
 use smallvec::SmallVec;
 
-pub use fates::Fates;
+pub use fates::{Fates, PathFate};
 pub use pacer::Pacer;
 pub use pto::PtoRules;
 pub use received::Received;

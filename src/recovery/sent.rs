@@ -92,6 +92,12 @@ impl Entry {
         marked: false,
     };
 
+    /// Whether it probes its path's MTU.
+    #[inline]
+    pub fn is_mtu_probe(&self) -> bool {
+        matches!(self.record, Some(Record::MtuProbe { .. }))
+    }
+
     /// Whether it makes the peer answer and is waited for.
     #[inline]
     pub fn is_awaited(&self) -> bool {

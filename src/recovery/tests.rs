@@ -77,9 +77,28 @@ impl Bench {
     }
 
     fn send_on(&mut self, path: PathId, now: Instant) -> u64 {
+        self.send_as(path, now, 1000)
+    }
+
+    /// Sends such a packet of another size.
+    fn send_sized(&mut self, now: Instant, len: u16) -> u64 {
+        self.send_as(HOME, now, len)
+    }
+
+    fn send_as(&mut self, path: PathId, now: Instant, len: u16) -> u64 {
         let number = self.recovery.next_number(SpaceId::Data);
-        let sent = Sent { number, path, len: 1000, ack_eliciting: true, in_flight: true, marked: false };
+        let sent = Sent { number, path, len, ack_eliciting: true, in_flight: true, marked: false };
         self.recovery.on_sent(now, SpaceId::Data, sent, &[record(number)]);
+        number
+    }
+
+    /// Sends a probe of the MTU, of 1400 bytes.
+    fn probe_mtu(&mut self, now: Instant) -> u64 {
+        let number = self.recovery.next_number(SpaceId::Data);
+        let sent =
+            Sent { number, path: HOME, len: 1400, ack_eliciting: false, in_flight: true, marked: false };
+        let record = Record::MtuProbe { path: HOME, bytes: 1400 };
+        self.recovery.on_sent(now, SpaceId::Data, sent, &[record]);
         number
     }
 

@@ -104,7 +104,8 @@ impl Streams {
             | Record::NewToken
             | Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
-            | Record::PoolMigrationAddress { .. } => {}
+            | Record::PoolMigrationAddress { .. }
+            | Record::MtuProbe { .. } => {}
         }
     }
 
@@ -154,7 +155,8 @@ impl Streams {
             | Record::NewToken
             | Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
-            | Record::PoolMigrationAddress { .. } => {}
+            | Record::PoolMigrationAddress { .. }
+            | Record::MtuProbe { .. } => {}
         }
     }
 

@@ -12,7 +12,9 @@ fn an_ack_tells_owners_path_and_estimator() {
     assert_eq!((bench.acked(), bench.lost()), (vec![0, 1], vec![]));
     assert_eq!(bench.fates.rtt_sample, Some((HOME, ms(79))));
     assert_eq!(bench.fates.newly_acked_largest, Some(1));
-    let fate = PathFate { acked_bytes: 2000, newest_acked_sent: Some(at(1)), ..PathFate::default() };
+    let newest = Some(at(1));
+    let fate =
+        PathFate { acked_bytes: 2000, newest_acked_sent: newest, largest_acked: 1000, ..PathFate::default() };
     assert_eq!(bench.fate(HOME), fate);
 }
 

@@ -116,6 +116,45 @@ fn a_seek_that_is_acknowledged_proves_nothing_and_arms_nothing() {
     assert!(!bench.recovery.has_ack_eliciting_in_flight(SpaceId::Data));
 }
 
+// ---- probes of the MTU, and large packets ----------------------------------------------------------
+
+#[test]
+fn a_lost_probe_of_the_mtu_is_told_and_charges_nobody() {
+    let mut bench = bench();
+    bench.probe_mtu(at(0));
+    assert_eq!(bench.deadline(), None, "nobody waits for it");
+    bench.send_each(1..4);
+    bench.ack(at(80), &[1..=3]).expect("they were sent");
+    assert_eq!(bench.fates.lost, [Record::MtuProbe { path: HOME, bytes: 1400 }]);
+    let fate = bench.fate(HOME);
+    assert_eq!((fate.lost_bytes, fate.discarded_bytes, fate.largest_lost_sent), (0, 1400, None));
+    assert_eq!((fate.vanished, bench.fates.lost_packets), (0, 1));
+}
+
+#[test]
+fn large_packets_have_vanished_if_only_smaller_ones_that_were_sent_later_arrive() {
+    let mut bench = bench();
+    for (time, len) in [(0, 1400), (1, 1300), (2, 1200), (3, 1500), (4, 1299), (5, 1000), (6, 1000)] {
+        bench.send_sized(at(time), len);
+    }
+    bench.ack(at(80), &[4..=6]).expect("they were sent");
+    let fate = bench.fate(HOME);
+    assert_eq!(bench.lost(), [0, 1, 2, 3]);
+    assert_eq!((fate.vanished, fate.smallest_vanished, fate.largest_acked), (3, 1300, 1299));
+}
+
+#[test]
+fn an_arrival_speaks_for_all_that_are_as_small_and_were_sent_before() {
+    let mut bench = bench();
+    for (time, len) in [(0, 1400), (1, 1400), (2, 1400), (3, 1500), (4, 1500), (5, 1000), (6, 1000)] {
+        bench.send_sized(at(time), len);
+    }
+    bench.ack(at(80), &[3..=3, 5..=6]).expect("they were sent");
+    assert_eq!((bench.lost(), bench.fate(HOME).vanished), (vec![0, 1, 2], 0));
+    bench.timeout(at(94));
+    assert_eq!((bench.lost(), bench.fate(HOME).vanished), (vec![4], 1));
+}
+
 // ---- persistent congestion ---------------------------------------------------------------------
 
 /// The example of RFC 9002, Section 7.6.3, with seconds as there: PTO with the peer's delay is 2.
