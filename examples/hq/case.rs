@@ -3,7 +3,23 @@
 //! The runner passes some cases under another's name (a `longrtt` run says `handshake`, the lossy handshakes say
 //! `multiconnect`); all names are understood here, so that a case can be tried by the name its results go by.
 
+use peregrine::Version;
+
 use crate::tls::Cipher;
+
+/// Which versions of QUIC an end speaks, and how it comes to speak one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Versions {
+    /// Both; it is left to the other end to go over to version 2.
+    #[default]
+    Both,
+    /// Both, and rather version 2; a client begins with version 1 all the same.
+    PreferSecond,
+    /// Both; a client begins with a version that nobody speaks.
+    BeginReserved,
+    /// One alone.
+    Only(Version),
+}
 
 /// How a client spreads what it fetches over connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +38,10 @@ pub struct ClientPart {
     pub split: Split,
     /// The only cipher suite to offer; all three if there is none.
     pub cipher: Option<Cipher>,
+    /// Which versions.
+    pub versions: Versions,
+    /// Whether to update keys early in the transfer.
+    pub key_update: bool,
 }
 
 /// What a test case asks of a server.
@@ -31,6 +51,8 @@ pub struct ServerPart {
     pub cipher: Option<Cipher>,
     /// Whether every client has to prove its address first.
     pub retry: bool,
+    /// Which versions.
+    pub versions: Versions,
 }
 
 /// A test case, as both ends play it.
@@ -59,6 +81,14 @@ impl Case {
             "multiconnect" | "handshakeloss" | "handshakecorruption" => {
                 Self { client: ClientPart { split: Split::Each, ..plain.client }, ..plain }
             }
+            "keyupdate" => Self { client: ClientPart { key_update: true, ..plain.client }, ..plain },
+            "v2" => Self {
+                client: ClientPart { versions: Versions::PreferSecond, ..plain.client },
+                server: ServerPart { versions: Versions::PreferSecond, ..plain.server },
+            },
+            "versionnegotiation" => {
+                Self { client: ClientPart { versions: Versions::BeginReserved, ..plain.client }, ..plain }
+            }
             _ => return None,
         })
     }
@@ -80,7 +110,7 @@ mod tests {
         ("zerortt", false),
         ("amplificationlimit", true),
         ("blackhole", true),
-        ("keyupdate", false),
+        ("keyupdate", true),
         ("multiconnect", true),
         ("handshakeloss", true),
         ("transferloss", true),
@@ -91,8 +121,8 @@ mod tests {
         ("rebind-addr", true),
         ("ipv6", true),
         ("connectionmigration", false),
-        ("v2", false),
-        ("versionnegotiation", false),
+        ("v2", true),
+        ("versionnegotiation", true),
         ("goodput", true),
         ("crosstraffic", true),
         ("http3", false),

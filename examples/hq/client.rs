@@ -7,16 +7,17 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, HumanDuration};
 use peregrine::{
     ClientConfig, Endpoint, EndpointConfig, Event, FourTuple, Instant, MigrationConfig, SocketKey,
-    StrategySet, SystemRng, TransportConfig, VarInt,
+    StrategySet, SystemRng, TransportConfig, VarInt, Version,
 };
 
 use crate::bars::Bars;
-use crate::case::Split;
+use crate::case::{Split, Versions};
 use crate::driver::Driver;
 use crate::options::ClientPlan;
 use crate::session::{Errand, Session};
 use crate::tls::{self, Secrets};
 use crate::url::Authority;
+use crate::when::When;
 
 /// How long a handshake may take: the runner has links that lose a third of all datagrams.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -73,6 +74,10 @@ struct Client {
     driver: Driver,
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
+    /// Whether each connection updates its keys.
+    key_update: bool,
+    /// When each connection moves to another port.
+    rebind: Option<When>,
     /// For IPv4, and for IPv6.
     sockets: [Option<SocketKey>; 2],
 }
@@ -91,11 +96,23 @@ impl Client {
             .build()
             .map_err(|error| error.to_string())?;
         let mut config = ClientConfig::new(tls).transport(Arc::new(transport));
+        let second = |config: ClientConfig| {
+            config.versions(&[Version::V2, Version::V1]).and_then(|config| config.first_version(Version::V1))
+        };
+        config = match plan.part.versions {
+            Versions::Both => Ok(config),
+            Versions::PreferSecond => second(config),
+            Versions::BeginReserved => Ok(config.grease_version()),
+            Versions::Only(version) => config.versions(&[version]),
+        }
+        .map_err(|error| error.to_string())?;
         if plan.follows {
             let all = MigrationConfig::new(StrategySet::ALL);
             config = config.migration(all).map_err(|error| error.to_string())?;
         }
         Ok(Self {
+            key_update: plan.part.key_update,
+            rebind: plan.rebind,
             driver: Driver::starting_at(Instant::ZERO),
             endpoint: Endpoint::new(EndpointConfig::client(), Box::new(SystemRng::default())),
             config: Arc::new(config),
@@ -113,23 +130,42 @@ impl Client {
         let remote = resolve(authority)?;
         let socket = self.socket(remote)?;
         let path = FourTuple { local: self.driver.local(socket), remote };
-        let Self { driver, endpoint, config, .. } = self;
+        let Self { driver, endpoint, config, rebind, key_update, .. } = self;
         let handle = endpoint
             .connect(driver.now(), path, Arc::clone(config), &authority.host)
             .map_err(|error| error.to_string())?;
         let mut session = Session::new(handle, errands, bars);
-        let mut wake = Some(driver.now());
+        let (mut wake, mut rebind, mut key_update) = (Some(driver.now()), *rebind, *key_update);
         while !session.is_over() {
+            let move_at = rebind.and_then(|when| when.deadline(session.since));
             driver
-                .receive(wake, |now, arrival, datagrams| endpoint.handle_datagrams(now, arrival, datagrams))
+                .receive(wake.into_iter().chain(move_at).min(), |now, arrival, datagrams| {
+                    endpoint.handle_datagrams(now, arrival, datagrams)
+                })
                 .map_err(|error| format!("the socket is broken: {error}"))?;
-            endpoint.handle_timeout(driver.now());
-            wake = driver.speak(endpoint, |_, endpoint, event| {
+            let now = driver.now();
+            endpoint.handle_timeout(now);
+            if let Some(connection) = endpoint.connection_mut(handle).filter(|_| session.since.is_some()) {
+                // Not every moment will do, but before long one comes.
+                if key_update && session.bytes > 0 && connection.update_keys(now).is_ok() {
+                    key_update = false;
+                }
+                if rebind.is_some_and(|when| when.is_due(now, session.since, session.bytes)) {
+                    let socket = driver.bind(any_of_family(remote)).map_err(|error| error.to_string())?;
+                    match connection.rebind(now, driver.local(socket)) {
+                        Ok(()) => println!("{authority}: moves to port {}", driver.address(socket).port()),
+                        Err(error) => println!("{authority}: does not move: {error}"),
+                    }
+                    rebind = None;
+                }
+            }
+            wake = driver.speak(endpoint, |now, endpoint, event| {
                 if let Event::Connection(of, event) = event {
-                    session.on_event(endpoint, of, &event);
+                    session.on_event(now, endpoint, of, &event);
                 }
             });
         }
+        session.notes.iter().for_each(|note| println!("{authority}: {note}"));
         if let Some(connection) = endpoint.connection_mut(handle) {
             connection.close(driver.now(), VarInt::ZERO, b"");
         }
@@ -139,16 +175,21 @@ impl Client {
 
     /// The socket for peers of this family, opened when it is first needed.
     fn socket(&mut self, remote: SocketAddr) -> Result<SocketKey, String> {
-        let (slot, any) = match remote {
-            SocketAddr::V4(_) => (0, (Ipv4Addr::UNSPECIFIED, 0).into()),
-            SocketAddr::V6(_) => (1, (Ipv6Addr::UNSPECIFIED, 0).into()),
-        };
+        let slot = usize::from(remote.is_ipv6());
         if let Some(socket) = self.sockets[slot] {
             return Ok(socket);
         }
+        let any = any_of_family(remote);
         let socket = self.driver.bind(any).map_err(|error| format!("cannot open a socket: {error}"))?;
         self.sockets[slot] = Some(socket);
         Ok(socket)
+    }
+}
+
+fn any_of_family(remote: SocketAddr) -> SocketAddr {
+    match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
 

@@ -22,6 +22,7 @@ mod session;
 mod tests;
 mod tls;
 mod url;
+mod when;
 
 #[path = "../common/driver.rs"]
 mod driver;

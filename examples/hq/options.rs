@@ -4,13 +4,15 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use peregrine::Version;
 
-use crate::case::{Case, ClientPart, ServerPart};
+use crate::case::{Case, ClientPart, ServerPart, Versions};
 use crate::environment::Environment;
 use crate::moving::Order;
 use crate::session::Errand;
 use crate::tls::{Cipher, Trust};
 use crate::url::{Authority, Url};
+use crate::when::When;
 
 /// The port of the runner's servers.
 const RUNNER_PORT: u16 = 443;
@@ -27,6 +29,10 @@ Examples:
   Fetch two files from there, into target/fetched:
       cargo run --release --example hq -- client --ca target/hq-ca.pem --out target/fetched \\
           https://localhost:4433/Cargo.toml https://localhost:4433/README.md
+
+  The same in version 2 of QUIC, with new keys and from another port after the first megabyte:
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --version 2 --key-update --rebind 1M \\
+          https://localhost:4433/FILE
 
   Let the server move to another address two seconds after its first client has come:
       cargo run --release --example hq -- server --migrate symmetric:127.0.0.2:4433@2s
@@ -69,6 +75,10 @@ struct Common {
     /// Speak only this cipher suite [default: all of them]
     #[arg(long, value_name = "NAME", value_enum)]
     cipher: Option<Cipher>,
+
+    /// Speak only this version of QUIC, 1 or 2 [default: both]
+    #[arg(long, value_name = "N", value_parser = version)]
+    version: Option<Version>,
 
     /// Append the secrets of all connections to this file, for Wireshark [env: SSLKEYLOGFILE]
     #[arg(long, value_name = "FILE")]
@@ -128,6 +138,14 @@ struct ClientOptions {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Update keys early in the transfer
+    #[arg(long)]
+    key_update: bool,
+
+    /// Move once to another port, so long after connecting (2s, 500ms), or after so many bytes (10M)
+    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
+    rebind: Option<When>,
+
     /// Follow a server that moves
     #[arg(long)]
     follow: bool,
@@ -185,6 +203,8 @@ pub struct ClientPlan {
     pub trust: Trust,
     /// What the test case asks for.
     pub part: ClientPart,
+    /// When to move to another port.
+    pub rebind: Option<When>,
     /// Whether to follow a server that moves.
     pub follows: bool,
     /// Where secrets go.
@@ -249,6 +269,7 @@ impl ServerOptions {
         let mut part = self.common.case(environment)?.map(|case| case.server).unwrap_or_default();
         part.cipher = self.common.cipher.or(part.cipher);
         part.retry |= self.retry;
+        part.versions = self.common.version.map_or(part.versions, Versions::Only);
         let files = |name| environment.certificate(name);
         let certificate = match (self.cert, self.key, files("cert.pem"), files("priv.key")) {
             (Some(chain), Some(key), _, _) | (_, _, Some(chain), Some(key)) => {
@@ -264,6 +285,14 @@ impl ServerOptions {
             migrate: self.migrate,
             key_log: self.common.key_log(environment),
         })
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "1" => Ok(Version::V1),
+        "2" => Ok(Version::V2),
+        other => Err(format!("there is no version {other} of QUIC; use 1 or 2")),
     }
 }
 
@@ -295,6 +324,8 @@ impl ClientOptions {
     fn plan(self, environment: &Environment) -> Result<ClientPlan, Refusal> {
         let mut part = self.common.case(environment)?.map(|case| case.client).unwrap_or_default();
         part.cipher = self.common.cipher.or(part.cipher);
+        part.versions = self.common.version.map_or(part.versions, Versions::Only);
+        part.key_update |= self.key_update;
         let trust = match (self.insecure, self.ca, environment.certificate("ca.pem")) {
             (true, _, _) => Trust::Anybody,
             (false, Some(file), _) => Trust::Authorities { file, above: None },
@@ -324,6 +355,7 @@ impl ClientOptions {
             errands: errands(&urls, &out, environment)?,
             trust,
             part,
+            rebind: self.rebind,
             follows: self.follow,
             key_log: self.common.key_log(environment),
         })
@@ -457,6 +489,8 @@ mod tests {
             "hq server --listen nowhere",
             "hq server --migrate swim",
             "hq server --cipher rot13",
+            "hq server --version 3",
+            "hq client --insecure --rebind soon https://a/b",
         ] {
             assert!(matches!(planned(line, &[]), Err(Refusal::Usage(what)) if !what.is_empty()), "{line}");
         }

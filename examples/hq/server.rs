@@ -4,8 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peregrine::{Endpoint, EndpointConfig, Instant, ServerConfig, SocketKey, SystemRng, TransportConfig};
+use peregrine::{
+    Endpoint, EndpointConfig, Instant, ServerConfig, SocketKey, SystemRng, TransportConfig, Version,
+};
 
+use crate::case::Versions;
 use crate::desk::Desk;
 use crate::driver::Driver;
 use crate::moving::Mover;
@@ -73,6 +76,12 @@ fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<Endpoin
         .build()
         .map_err(|error| error.to_string())?;
     let mut config = ServerConfig::new(tls).transport(Arc::new(transport));
+    config = match plan.part.versions {
+        Versions::Both | Versions::BeginReserved => Ok(config),
+        Versions::PreferSecond => config.versions(&[Version::V2, Version::V1]),
+        Versions::Only(version) => config.versions(&[version]),
+    }
+    .map_err(|error| error.to_string())?;
     if let Some(order) = &plan.migrate {
         config = config.migration(order.permission()).map_err(|error| error.to_string())?;
     }

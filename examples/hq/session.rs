@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use peregrine::{
-    Connection, ConnectionEvent, ConnectionHandle, Dir, Endpoint, ReadError, StreamEvent, StreamId, VarInt,
-    WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, Dir, Endpoint, Instant, PathEvent, ReadError, StreamEvent,
+    StreamId, VarInt, Version, WriteError,
 };
 
 use crate::bars::Bars;
@@ -35,6 +35,10 @@ pub struct Session<'a> {
     bars: &'a Bars,
     /// Bytes of all files.
     pub bytes: u64,
+    /// When the handshake was complete.
+    pub since: Option<Instant>,
+    /// What is worth knowing of it.
+    pub notes: Vec<String>,
     /// What went wrong, in sentences.
     pub faults: Vec<String>,
     is_closed: bool,
@@ -49,6 +53,8 @@ impl<'a> Session<'a> {
             open: BTreeMap::new(),
             bars,
             bytes: 0,
+            since: None,
+            notes: Vec::new(),
             faults: Vec::new(),
             is_closed: false,
         }
@@ -60,7 +66,13 @@ impl<'a> Session<'a> {
     }
 
     /// Something happened on a connection.
-    pub fn on_event(&mut self, endpoint: &mut Endpoint, of: ConnectionHandle, event: &ConnectionEvent) {
+    pub fn on_event(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        of: ConnectionHandle,
+        event: &ConnectionEvent,
+    ) {
         if of != self.handle {
             return;
         }
@@ -74,7 +86,14 @@ impl<'a> Session<'a> {
         }
         let Some(connection) = endpoint.connection_mut(self.handle) else { return };
         match event {
-            ConnectionEvent::Connected { .. } => self.ask(connection),
+            ConnectionEvent::Connected { .. } => {
+                self.since = Some(now);
+                self.notes.push(format!("QUIC version {}", number(connection.version())));
+                self.ask(connection);
+            }
+            ConnectionEvent::Path(PathEvent::Validated { path, .. }) => {
+                self.notes.push(format!("reaches {} by another path", path.remote));
+            }
             ConnectionEvent::Stream(StreamEvent::Available { .. }) => self.ask(connection),
             ConnectionEvent::Stream(StreamEvent::Writable { id }) => self.write(connection, *id),
             ConnectionEvent::Stream(StreamEvent::Readable { id }) => self.read(connection, *id),
@@ -156,6 +175,14 @@ impl<'a> Session<'a> {
         if let Some(fault) = fault {
             self.faults.push(format!("{}: {fault}", download.errand.url));
         }
+    }
+}
+
+/// What a version is called.
+fn number(version: Version) -> u8 {
+    match version {
+        Version::V1 => 1,
+        Version::V2 => 2,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use clap::Parser;
 
@@ -148,12 +148,16 @@ impl Places {
 
     /// Runs a client; returns its exit status and what it complains of.
     fn client(&self, case: &str, port: u16, names: &[String]) -> (Option<i32>, String) {
+        let output = self.output(case, port, names);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn output(&self, case: &str, port: u16, names: &[String]) -> Output {
         let mut command = program("");
         self.environment(&mut command, "client", case);
         let urls = names.iter().map(|name| format!("https://localhost:{port}/{name}"));
         command.env("REQUESTS", urls.collect::<Vec<_>>().join(" "));
-        let output = command.output().expect("it can be run");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        command.output().expect("it can be run")
     }
 
     fn assert_fetched(&self, names: &[String]) {
@@ -172,14 +176,20 @@ impl Places {
 
     /// Plays a case with files of these lengths; returns how many handshakes it took.
     fn play(&self, case: &str, lengths: &[usize]) -> usize {
+        self.play_and_hear(case, lengths).0
+    }
+
+    /// The same, and what the client said.
+    fn play_and_hear(&self, case: &str, lengths: &[usize]) -> (usize, String) {
         let names = self.files(lengths);
         let server = self.server(case, "127.0.0.1");
-        let (status, complaint) = self.client(case, server.port, &names);
-        assert_eq!(status, Some(0), "{case}: {complaint}");
+        let output = self.output(case, server.port, &names);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{case}: {complaint}");
         self.assert_fetched(&names);
         let handshakes = self.secrets("client", "CLIENT_TRAFFIC_SECRET_0");
         assert_eq!(handshakes, self.secrets("server", "CLIENT_TRAFFIC_SECRET_0"), "{case}");
-        handshakes
+        (handshakes, String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -230,6 +240,44 @@ fn each_file_can_have_a_connection_of_its_own() {
     for case in ["multiconnect", "handshakeloss", "handshakecorruption"] {
         assert_eq!(Places::new().play(case, &[1024; 10]), 10, "{case}");
     }
+}
+
+#[test]
+fn keys_are_updated_early_by_the_client_and_then_by_the_server() {
+    let places = Places::new();
+    assert_eq!(places.play("keyupdate", &[3_000_000]), 1);
+    for (role, label) in [("client", "CLIENT_TRAFFIC_SECRET_1"), ("server", "SERVER_TRAFFIC_SECRET_1")] {
+        assert!(places.secrets(role, label) >= 1, "{role}");
+    }
+}
+
+#[test]
+fn version_2_is_gone_over_to_from_version_1_and_from_none() {
+    for (case, version) in [("v2", 2), ("versionnegotiation", 1), ("transfer", 1)] {
+        let (handshakes, said) = Places::new().play_and_hear(case, &[1000]);
+        assert_eq!(handshakes, 1, "{case}");
+        assert!(said.contains(&format!("QUIC version {version}\n")), "{case}: {said}");
+    }
+}
+
+#[test]
+fn a_client_moves_to_another_port_and_speaks_one_version_alone() {
+    let places = Places::new();
+    let names = places.files(&[4_000_000]);
+    let server = places.server("transfer", "127.0.0.1");
+    let client = program(&format!(
+        "client --ca {} --out {} --version 2 --rebind 1M https://localhost:{}/{}",
+        places.place("certs/ca.pem").display(),
+        places.place("downloads").display(),
+        server.port,
+        names[0],
+    ))
+    .output()
+    .expect("it can be run");
+    let said = String::from_utf8_lossy(&client.stdout);
+    assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
+    assert!(said.contains("QUIC version 2\n") && said.contains("by another path\n"), "{said}");
+    places.assert_fetched(&names);
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn expand(secret: &Prk, label: &str, len: usize) -> Vec<u8> {
 pub struct Opened {
     /// Its number.
     pub number: u64,
+    /// Its key phase; false if it has none.
+    pub phase: bool,
     /// Its frames.
     pub payload: Vec<u8>,
 }
@@ -106,7 +108,7 @@ impl Sealer {
         let phase = !is_long && first & 0x04 != 0;
         let payload = self.unseal(number, phase, &header, sealed)?;
         self.largest = self.largest.max(number);
-        Some(Opened { number, payload })
+        Some(Opened { number, phase, payload })
     }
 
     /// Tries the generations of this key phase, the next one included.

@@ -160,5 +160,5 @@ impl Lab {
 /// Says for the compatibility matrix that a case is played, and perhaps how well.
 pub fn report(case: &str, figure: Option<String>) {
     let figure = figure.map(|figure| format!(" {figure}")).unwrap_or_default();
-    println!("matrix: peregrine both {case} ok{figure}");
+    println!("matrix: simulator both {case} ok{figure}");
 }

@@ -1,11 +1,9 @@
 //! Cases on a link that loses nothing but what its queue cannot hold.
 
-use std::time::Duration;
-
 use peregrine::Ecn;
 
 use crate::frames::Frame;
-use crate::lab::{CLIENT, KB, Keep, Lab, MB, SERVER, link, report};
+use crate::lab::{CLIENT, KB, Keep, LIMIT, Lab, MB, SERVER, link, report};
 use crate::sim::{Client, Kind, Link, Queue, ms};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
@@ -32,13 +30,11 @@ fn handshake() {
     report("handshake", None);
 }
 
-/// "Connection close completes with a zero error code": seen in what the client sends.
+/// Two files of 1 MB instead of three of 2 to 5, and the end: "connection close completes with a zero error code".
 #[test]
 fn transfer() {
     let mut lab = Lab::new(link(), Tls::new(), Keep::All);
-    let conn = lab.connect(Client::downloads(2, MB).then_close());
-    lab.world.run_until(|world| world.is_connected(conn), ms(1000));
-    lab.world.run_well(Duration::from_secs(60));
+    lab.fetch(Client::downloads(2, MB).then_close());
     assert_one_handshake(&lab);
     let packets = lab.packets();
     let closes = packets.iter().flat_map(Packet::frames).filter(|frame| matches!(frame, Frame::Close { .. }));
@@ -61,6 +57,7 @@ fn longrtt() {
     report("longrtt", None);
 }
 
+/// A quarter of the runner's 3 MB.
 #[test]
 fn chacha20() {
     let mut lab = Lab::new(link(), Tls::chacha20(), Keep::All);
@@ -122,6 +119,29 @@ fn retry() {
     assert_eq!(first.token, retries[0].token);
     assert!(number(first) > before, "packet numbers go on after a Retry (RFC 9000, Section 17.2.5.3)");
     report("retry", None);
+}
+
+/// The client updates within the first megabyte of the runner's three.
+#[test]
+fn keyupdate() {
+    let mut lab = Lab::new(link(), Tls::new(), Keep::All);
+    let conn = lab.connect(Client::download(3 * MB).then_close());
+    lab.world.run_until(move |world| world.app::<Client>(conn).received() > 100 * KB, LIMIT);
+    lab.world.with(conn, |now, connection| connection.update_keys(now)).expect("it is time");
+    assert!(lab.world.app::<Client>(conn).received() < MB);
+    lab.world.run_well(LIMIT);
+    assert_one_handshake(&lab);
+    let packets = lab.packets();
+    assert!(packets.iter().all(|packet| packet.inside.is_some()), "a packet could not be opened");
+    for from_server in [false, true] {
+        let of_phase = |phase| {
+            let such = |packet: &&Packet| packet.kind == Kind::OneRtt && packet.from_server == from_server;
+            let inside = packets.iter().filter(such).filter_map(|packet| packet.inside.as_ref());
+            inside.filter(|inside| inside.phase == phase).count()
+        };
+        assert!(of_phase(false) > 0 && of_phase(true) > 0, "{} and {}", of_phase(false), of_phase(true));
+    }
+    report("keyupdate", None);
 }
 
 #[test]

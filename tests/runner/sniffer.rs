@@ -54,6 +54,8 @@ pub struct Packet {
 pub struct Inside {
     /// Its number.
     pub number: u64,
+    /// Its key phase; false if it has none.
+    pub phase: bool,
     /// Its frames but for padding.
     pub frames: Vec<Frame>,
 }
@@ -220,6 +222,7 @@ impl Keys {
 
 impl Inside {
     fn new(opened: &Opened) -> Self {
-        Self { number: opened.number, frames: frames(&opened.payload) }
+        let Opened { number, phase, payload } = opened;
+        Self { number: *number, phase: *phase, frames: frames(payload) }
     }
 }
