@@ -121,6 +121,12 @@ impl Desk {
         }
     }
 
+    /// How many streams it has to do with.
+    #[cfg(test)]
+    pub fn open(&self) -> usize {
+        self.exchanges.len()
+    }
+
     /// When it wants to be called next; `None` if no stream is open.
     pub fn deadline(&self) -> Option<Instant> {
         (!self.exchanges.is_empty()).then_some(self.next_round)

@@ -9,6 +9,8 @@ mod bars;
 mod case;
 mod client;
 mod desk;
+#[cfg(test)]
+mod desk_tests;
 mod environment;
 #[cfg(test)]
 mod folder;
