@@ -445,6 +445,7 @@ pub struct ClientConfig {
     pub(crate) migration: Option<MigrationConfig>,
     pub(crate) token: Box<[u8]>,
     pub(crate) versions: ClientVersions,
+    pub(crate) early_data: bool,
 }
 
 impl ClientConfig {
@@ -457,6 +458,7 @@ impl ClientConfig {
             migration: None,
             token: Box::default(),
             versions: ClientVersions::default(),
+            early_data: false,
         }
     }
 
@@ -475,6 +477,21 @@ impl ClientConfig {
         migration.check()?;
         self.migration = Some(migration);
         Ok(self)
+    }
+
+    /// Whether data may be sent before the handshake is complete (0-RTT), if the TLS configuration holds a ticket of an
+    /// earlier connection that permits it. Default false. What `enable_early_data` of the TLS configuration says is of
+    /// no account.
+    ///
+    /// **Such data can be replayed**: whoever sees it can send it to the server again, any number of times, and the
+    /// server may act on each copy (RFC 9001, Section 9.2). Send nothing early but what does no harm when done twice. It
+    /// has no forward secrecy either: it is as safe as the ticket's key.
+    ///
+    /// [`ConnectionEvent::EarlyData`](crate::ConnectionEvent::EarlyData) says when streams can be opened, and whether the
+    /// server took what was sent.
+    pub fn early_data(mut self, offered: bool) -> Self {
+        self.early_data = offered;
+        self
     }
 
     /// Shows the server a token that it gave earlier, by [`ConnectionEvent::NewToken`](crate::ConnectionEvent::NewToken).
@@ -502,6 +519,7 @@ pub struct ServerConfig {
     pub(crate) migration: Option<MigrationConfig>,
     pub(crate) versions: ServerVersions,
     pub(crate) disable_active_migration: bool,
+    pub(crate) early_data: bool,
 }
 
 impl ServerConfig {
@@ -514,7 +532,22 @@ impl ServerConfig {
             migration: None,
             versions: ServerVersions::default(),
             disable_active_migration: false,
+            early_data: false,
         }
+    }
+
+    /// Whether data is taken before the handshake is complete (0-RTT), from clients with a ticket of an earlier
+    /// connection. Default false. What `max_early_data_size` of the TLS configuration says is of no account; it must keep
+    /// sessions in its `session_storage`, as it does unless a `ticketer` was set.
+    ///
+    /// **Such data may be a replay**: an attacker's copy of what a client once sent. A session that rustls keeps is
+    /// resumed once, which stops replays to the same store, but not to another server of the same name, nor after the
+    /// store was lost. As long as [`Connection::is_early`](crate::Connection::is_early) says so, do nothing that does harm
+    /// when done twice; wait for [`ConnectionEvent::Connected`](crate::ConnectionEvent::Connected), which no replay brings
+    /// about (RFC 9001, Section 9.2; RFC 8470, Section 3).
+    pub fn early_data(mut self, accepted: bool) -> Self {
+        self.early_data = accepted;
+        self
     }
 
     /// Sets the transport.

@@ -1,5 +1,6 @@
 //! Events: what an endpoint and its connections tell the embedder. Gathered here, each defined by the part that speaks.
 
+use crate::connection::EarlyData;
 use crate::error::CloseReason;
 use crate::id::{ConnectionHandle, ConnectionId, IncomingHandle};
 use crate::migration::{MigrationEvent, RelocationEvent};
@@ -71,7 +72,7 @@ pub enum TimerKind {
 #[non_exhaustive]
 pub enum Event {
     /// Something happened on a connection. A server's new connection shows itself with
-    /// [`ConnectionEvent::Connected`].
+    /// [`ConnectionEvent::Connected`], or before that with [`ConnectionEvent::EarlyData`].
     Connection(ConnectionHandle, ConnectionEvent),
     /// The endpoint's move has come further.
     Relocation(RelocationEvent),
@@ -95,6 +96,10 @@ pub enum ConnectionEvent {
         /// What was agreed on server migration. `None`: the peer said nothing; an empty one: nothing in common.
         migration: Option<Agreement>,
     },
+    /// Data can be exchanged before the handshake is complete, or what became of that (0-RTT). **It may be replayed.** At
+    /// a client `Offered` comes first of all, and `Accepted` or `Rejected` right before `Connected`; a server that accepts
+    /// early data shows its new connection with `Accepted`.
+    EarlyData(EarlyData),
     /// Something happened on a stream.
     Stream(StreamEvent),
     /// A client is at another address; the server follows it.

@@ -39,7 +39,7 @@ pub use config::{
     ClientConfig, EndpointConfig, MIN_DATAGRAM, MakeController, MakeScheduler, MigrationConfig, ServerConfig,
     TransportConfig, TransportConfigBuilder,
 };
-pub use connection::{Connection, Datagrams, Limit, Migrations, PathStats};
+pub use connection::{Connection, Datagrams, EarlyData, Limit, Migrations, PathStats};
 pub use endpoint::{AddressProof, Endpoint, Incoming};
 pub use error::*;
 pub use event::{ConnectionEvent, Event, Output, TimerKind, Wake};

@@ -57,6 +57,11 @@ impl<'a> Datagrams<'a> {
         self.connection.datagrams.dropped().0
     }
 
+    /// How many datagrams were sent before the handshake was complete and not taken by the server: they are lost.
+    pub fn lost_early(&self) -> u64 {
+        self.connection.datagrams.lost_early()
+    }
+
     /// How many queued datagrams were dropped since they no longer fit the path.
     pub fn dropped_queued(&self) -> u64 {
         self.connection.datagrams.dropped().1
@@ -64,9 +69,12 @@ impl<'a> Datagrams<'a> {
 }
 
 impl Connection {
-    /// Bytes for frames that every 1-RTT packet on this path has, whatever the length of its number.
+    /// Bytes for frames that every 1-RTT packet on this path has, whatever the length of its number; before the
+    /// handshake is complete, every 0-RTT packet.
     pub(super) fn frame_room(&self, path: PathId) -> usize {
         let path = self.paths.get(path).unwrap_or(self.paths.home());
-        usize::from(path.datagram_size).saturating_sub(1 + path.dcid.len() + 4 + TAG_LEN)
+        // A long header has a version, both IDs with their lengths, and its own length (RFC 9000, Section 17.2.3).
+        let long = if self.spaces.sends_early() { 4 + 2 + self.local_ids.id_len() + 2 } else { 0 };
+        usize::from(path.datagram_size).saturating_sub(1 + path.dcid.len() + long + 4 + TAG_LEN)
     }
 }

@@ -90,7 +90,8 @@ impl Connection {
         let (paths, max_ack_delay) = (&self.paths, self.peer.max_ack_delay);
         let view = |id: PathId| paths.get(id).unwrap_or(paths.home()).rtt_view(max_ack_delay);
         let mut outcome = self.recovery.on_ack(now, space, ack, view, fates);
-        let news = fates.newly_acked_largest.is_some();
+        let newest = fates.newly_acked_largest;
+        let news = newest.is_some();
         seen.useful |= news;
         // What was sent on one path and acknowledged on another has measured neither (RFC 9000, Section 9.4): a server
         // that moved while it was frozen would give its client the freeze for a round trip.
@@ -109,8 +110,11 @@ impl Connection {
             }
             self.on_acked_ranges(now, ack, seen.number);
             // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
-            // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2).
-            if self.phase.is_established() && !self.phase.is_confirmed() {
+            // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2). 0-RTT packets are read before.
+            if self.phase.is_established()
+                && !self.phase.is_confirmed()
+                && newest.is_some_and(|number| !self.was_early(number))
+            {
                 self.on_confirmed(now);
             }
         }

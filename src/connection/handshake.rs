@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use super::phase::Phase;
 use super::space::Space;
 use super::{ACK_DELAY_EXPONENT, Connection, Note, Peer, Role};
 use crate::config::{ClientConfig, TransportConfig};
-use crate::crypto::{Level, Output};
+use crate::crypto::{Handshake, Level, Output, Resume, TlsRefused};
 use crate::error::TransportError;
 use crate::event::ConnectionEvent;
 use crate::id::{ConnectionId, SpaceId};
 use crate::negotiation::{Strategy, confirm, select};
+use crate::packet::Version;
 use crate::params::{ClientParams, Common, ServerParams, VersionInformation};
 use crate::stream::PeerLimits;
 use crate::time::Instant;
@@ -68,6 +71,28 @@ pub(super) fn client_params(
     out
 }
 
+/// Begins TLS as a client, with `early` data if there is a ticket that permits it. A ticket of another version is not
+/// shown (RFC 9369, Section 5).
+pub(super) fn begin_tls(
+    config: &ClientConfig,
+    name: ServerName<'static>,
+    params: Vec<u8>,
+    version: Version,
+    early: bool,
+) -> Result<Handshake, TlsRefused> {
+    let resume = if early { Resume::Early } else { Resume::Plainly };
+    let tls = Handshake::client(&config.tls, name.clone(), params.clone(), version, resume)?;
+    let is_other = tls.remembered_params().is_some_and(|remembered| version_of(remembered) != version.wire());
+    if is_other { Handshake::client(&config.tls, name, params, version, Resume::Never) } else { Ok(tls) }
+}
+
+/// The version of the connection that a server had these parameters in.
+fn version_of(remembered: &[u8]) -> u32 {
+    let server = ServerParams::decode(remembered).ok();
+    // Who knows version 1 alone need not say so.
+    server.and_then(|server| server.common.version_information).map_or(Version::V1.wire(), |said| said.chosen)
+}
+
 fn level_of(space: SpaceId) -> Level {
     match space {
         SpaceId::Initial => Level::Initial,
@@ -84,17 +109,40 @@ fn space_of(level: Level) -> SpaceId {
     }
 }
 
+/// A server's answer to a client's parameters.
+struct Answer {
+    /// Its own, encoded.
+    params: Vec<u8>,
+    /// The limits under which it takes 0-RTT data, if it does.
+    limits: Option<Box<[u64]>>,
+}
+
+impl From<&Common> for PeerLimits {
+    fn from(peer: &Common) -> Self {
+        Self {
+            max_data: peer.initial_max_data,
+            max_stream_data_bidi_local: peer.initial_max_stream_data_bidi_local,
+            max_stream_data_bidi_remote: peer.initial_max_stream_data_bidi_remote,
+            max_stream_data_uni: peer.initial_max_stream_data_uni,
+            max_streams_bidi: peer.initial_max_streams_bidi,
+            max_streams_uni: peer.initial_max_streams_uni,
+        }
+    }
+}
+
 impl Connection {
     /// Gives TLS what has come in order, takes from it what is to be sent, and goes on from there.
     pub(super) fn advance_handshake(&mut self, now: Instant) -> Result<(), TransportError> {
         let Some(mut tls) = self.tls.take() else { return self.refuse_late_crypto() };
         let outcome = self.turn_tls(&mut tls);
         self.tls = Some(tls);
-        outcome?;
+        let has_new_keys = outcome?;
         if matches!(self.phase, Phase::Handshaking { .. })
             && self.tls.as_ref().is_some_and(|t| t.is_complete())
         {
             self.on_complete(now)?;
+        } else if has_new_keys {
+            self.replay_early(now);
         }
         Ok(())
     }
@@ -112,7 +160,9 @@ impl Connection {
         Ok(())
     }
 
-    fn turn_tls(&mut self, tls: &mut crate::crypto::Handshake) -> Result<(), TransportError> {
+    /// Returns whether keys came of it.
+    fn turn_tls(&mut self, tls: &mut Handshake) -> Result<bool, TransportError> {
+        let mut has_new_keys = false;
         for id in SpaceId::ALL {
             let Some(space) = self.spaces.get_mut(id) else { continue };
             while let Some(bytes) = space.crypto.read() {
@@ -122,9 +172,12 @@ impl Connection {
             }
         }
         if let Some(offered) = tls.offered_params() {
-            let params = self.answer(offered)?;
+            let Answer { params, limits } = self.answer(offered)?;
             tls.set_version(self.versions.current());
-            tls.begin(params)?;
+            tls.begin(params, limits)?;
+        }
+        if self.spaces.sends_early() && tls.was_asked_again() {
+            self.suspend_early_data();
         }
         while let Some(output) = tls.write() {
             match output {
@@ -137,14 +190,24 @@ impl Connection {
                     keys.wear_after(self.config.key_update_after);
                     let id = space_of(level);
                     self.spaces.insert(id, Space::new(id, keys, self.config.max_ack_delay));
+                    has_new_keys = true;
+                }
+                Output::EarlyKeys(keys) => {
+                    match tls.remembered_params().filter(|_| self.side().is_client()) {
+                        Some(remembered) => self.begin_early_data(keys, remembered),
+                        None => {
+                            self.accept_early_data(keys);
+                            has_new_keys = true;
+                        }
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(has_new_keys)
     }
 
     /// A server reads the client's parameters and decides its own: the migration suite is an answer.
-    fn answer(&mut self, offered: &[u8]) -> Result<Vec<u8>, TransportError> {
+    fn answer(&mut self, offered: &[u8]) -> Result<Answer, TransportError> {
         let client = ClientParams::decode(offered)?;
         client.validate_ids(self.remote_ids.current())?;
         let versions = self.agree_on_version(client.common.version_information.as_ref())?;
@@ -169,9 +232,10 @@ impl Connection {
             suite_answer: agreement.map(|a| a.strategies().into()),
         };
         self.apply(&client.common);
-        let mut out = Vec::new();
-        server.encode(&mut out);
-        Ok(out)
+        let mut params = Vec::new();
+        server.encode(&mut params);
+        let limits = config.early_data.then(|| server.common.limits().into());
+        Ok(Answer { params, limits })
     }
 
     /// Takes over what the peer permits.
@@ -182,14 +246,12 @@ impl Connection {
             max_udp_payload_size: u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX),
         };
         self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
-        self.streams.on_peer_params(PeerLimits {
-            max_data: peer.initial_max_data,
-            max_stream_data_bidi_local: peer.initial_max_stream_data_bidi_local,
-            max_stream_data_bidi_remote: peer.initial_max_stream_data_bidi_remote,
-            max_stream_data_uni: peer.initial_max_stream_data_uni,
-            max_streams_bidi: peer.initial_max_streams_bidi,
-            max_streams_uni: peer.initial_max_streams_uni,
-        });
+        self.apply_limits(peer);
+    }
+
+    /// Takes over what bounds what we send: all that a client remembers from an earlier connection.
+    pub(super) fn apply_limits(&mut self, peer: &Common) {
+        self.streams.on_peer_params(peer.into());
         self.datagrams.on_params(
             datagram_frame_size(&self.config),
             peer.max_datagram_frame_size,
@@ -210,10 +272,12 @@ impl Connection {
         self.summary = self.tls.as_mut().map(|tls| Box::new(tls.summary()));
         let confirmed = match &self.role {
             Role::Client { .. } => {
-                self.take_server_params()?;
+                self.take_server_params(now)?;
                 false
             }
             Role::Server { .. } => {
+                // What the client sent early may still be on its way (RFC 9001, Section 4.9.3).
+                self.spaces.end_receiving_early(now + self.pto().saturating_mul(3));
                 // A server's handshake is confirmed when it is complete (RFC 9001, Section 4.1.2).
                 self.control.say_handshake_done();
                 true
@@ -231,7 +295,7 @@ impl Connection {
         Ok(())
     }
 
-    fn take_server_params(&mut self) -> Result<(), TransportError> {
+    fn take_server_params(&mut self, now: Instant) -> Result<(), TransportError> {
         let Role::Client { config, first_dcid, retried, .. } = &self.role else { return Ok(()) };
         let config = Arc::clone(config);
         let bytes = self.tls.as_ref().and_then(|tls| tls.peer_params());
@@ -248,6 +312,8 @@ impl Connection {
         if server.common.disable_active_migration {
             self.moves.forbid();
         }
+        let accepted = self.tls.as_ref().is_some_and(|tls| tls.is_early_data_accepted());
+        self.settle_early_data(now, &server.common, accepted)?;
         self.apply(&server.common);
         Ok(())
     }
@@ -258,10 +324,20 @@ impl Connection {
         self.discard_space(now, SpaceId::Initial);
         self.discard_space(now, SpaceId::Handshake);
         self.recovery.release();
-        if let Role::Server { first_dcid, .. } = &self.role {
-            self.notes.push_back(Note::Retired(*first_dcid));
+        if let Role::Server { .. } = &self.role {
+            // 0-RTT packets that are still on their way go to the ID that the client made up.
+            if !self.spaces.receives_early() {
+                self.retire_first_dcid();
+            }
             self.notes.push_back(Note::Confirmed(now));
             self.tls = None;
+        }
+    }
+
+    /// No packet to the ID that the client's first Initial went to is of use any more.
+    pub(super) fn retire_first_dcid(&mut self) {
+        if let Role::Server { first_dcid, .. } = &self.role {
+            self.notes.push_back(Note::Retired(*first_dcid));
         }
     }
 

@@ -9,6 +9,7 @@ mod control;
 mod datagrams;
 mod delivery;
 mod dispatch;
+mod early_data;
 mod glitches;
 mod handshake;
 mod idle;
@@ -66,6 +67,8 @@ use crate::varint::VarInt;
 use close::{Closing, Farewell};
 use control::Control;
 pub use datagrams::Datagrams;
+pub use early_data::EarlyData;
+use early_data::EarlyState;
 use glitches::Glitches;
 use idle::Idle;
 pub(crate) use ids::Issuer;
@@ -193,6 +196,7 @@ pub struct Connection {
     original_id: ConnectionId,
     versions: Versions,
     moves: Moves,
+    early_state: EarlyState,
 }
 
 impl fmt::Debug for Connection {
@@ -267,7 +271,9 @@ impl Connection {
         let versions = Versions::client(version, disguise);
         let said = versions.information(&config.versions.preferred, &mut *rng);
         let params = handshake::client_params(&config, scid, said);
-        let tls = Handshake::client(&config.tls, name, params, version)
+        // Nobody reads on in a flight of a version that nobody knows.
+        let early = config.early_data && versions.disguise().is_none();
+        let tls = handshake::begin_tls(&config, name, params, version, early)
             .map_err(|e| ConnectError::Tls(e.to_string()))?;
         let keys = KeyRing::initial(version, &dcid, Side::Client);
         let transport = Arc::clone(&config.transport);
@@ -361,6 +367,7 @@ impl Connection {
             original_id: scid,
             versions,
             moves: Moves::new(scid),
+            early_state: EarlyState::Unused,
             scratch: None,
             config,
             role,
@@ -369,9 +376,10 @@ impl Connection {
 
     // ---- what the application may say ---------------------------------------------------------
 
-    /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`](crate::StreamEvent)).
+    /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`](crate::StreamEvent)), and before
+    /// the handshake is complete unless [early data](Connection::early_data) is exchanged: **that may be replayed**.
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
-        if !self.phase.is_established() {
+        if !self.phase.is_established() && !self.may_speak_early() {
             return None;
         }
         self.streams.open(dir)
@@ -454,7 +462,13 @@ impl Connection {
         self.summary.as_ref().and_then(|s| s.suite)
     }
 
-    /// Whether data flows.
+    /// Whether the handshake stood on a ticket of an earlier connection instead of certificates; known once it is
+    /// complete.
+    pub fn is_resumed(&self) -> bool {
+        self.summary.as_ref().is_some_and(|summary| summary.resumed)
+    }
+
+    /// Whether the handshake is complete and data flows.
     pub fn is_established(&self) -> bool {
         self.phase.is_established()
     }

@@ -8,7 +8,7 @@ use super::space::{Space, Spaces};
 use super::versions::{Advice, Reading};
 use super::{Connection, Early, Role, handshake};
 use crate::cid::RemoteIds;
-use crate::crypto::{Handshake, KeyRing};
+use crate::crypto::KeyRing;
 use crate::error::{CloseReason, TransportError};
 use crate::id::{ConnectionId, Side, SpaceId};
 use crate::net::FourTuple;
@@ -146,8 +146,13 @@ impl Connection {
         let name = self.tls.as_ref().and_then(|tls| tls.asked_for()).ok_or(REFUSED)?;
         let said = self.versions.information(&config.versions.preferred, &mut *self.rng);
         let params = client_params(&config, self.original_local_id(), said);
-        let tls = Handshake::client(&config.tls, name, params, version).map_err(|_| REFUSED)?;
+        // What was sent early waits for the handshake now; nothing was if the first flight was one for nobody to read.
+        let early = config.early_data && self.early_data().is_none();
+        let tls = handshake::begin_tls(&config, name, params, version, early).map_err(|_| REFUSED)?;
         self.tls = Some(Box::new(tls));
+        if self.spaces.sends_early() {
+            self.send_again(now, SpaceId::Data);
+        }
 
         let mut scratch = self.take_scratch();
         scratch.fates.clear();

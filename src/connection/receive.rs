@@ -195,8 +195,7 @@ impl Connection {
             PacketHeader::OtherVersion { .. } => DropReason::Version,
             _ => DropReason::UnexpectedType,
         })?;
-        if place.1 == PacketKind::ZeroRtt {
-            // Early data is not accepted: the client sends it again (RFC 9001, Section 4.6.2).
+        if place.1 == PacketKind::ZeroRtt && !self.expects_early_data() {
             return Err(DropReason::UnexpectedType);
         }
         self.check_header(came, &header)?;
@@ -229,15 +228,15 @@ impl Connection {
             next_number: recovery.next_number(SpaceId::Data),
         };
         let complete = self.phase.is_established();
-        let Some(space) = self.spaces.get_mut(space_id) else {
+        let Some((keys, received)) = self.spaces.receiving(kind) else {
             return self.keep_early(came, space_id, packet);
         };
         // 1-RTT data is not read before the handshake is complete (RFC 9001, Section 5.7).
-        if space_id == SpaceId::Data && !complete {
+        if kind == PacketKind::OneRtt && !complete {
             return self.keep_early(came, space_id, packet);
         }
-        let expected = space.received.expected();
-        let opened = match space.keys.open(packet, number_at, expected, now, standing) {
+        let expected = received.expected();
+        let opened = match keys.open(packet, number_at, expected, now, standing) {
             Ok(opened) => opened,
             Err(OpenError::Dropped(reason)) => return Err(reason),
             Err(OpenError::Fault(fault)) => {
@@ -247,7 +246,7 @@ impl Connection {
         };
         let number = opened.number;
         let newest = number >= expected;
-        if !newest && space.received.is_duplicate(number) {
+        if !newest && received.is_duplicate(number) {
             self.on_duplicate(now, came.path, number);
             return Err(DropReason::Duplicate);
         }
@@ -298,7 +297,12 @@ impl Connection {
             (PacketHeader::Initial { token, .. }, Role::Client { .. }) if !token.is_empty() => {
                 Err(DropReason::Malformed)
             }
-            (PacketHeader::Initial { scid, .. } | PacketHeader::Handshake { scid, .. }, role) => {
+            (
+                PacketHeader::Initial { scid, .. }
+                | PacketHeader::Handshake { scid, .. }
+                | PacketHeader::ZeroRtt { scid, .. },
+                role,
+            ) => {
                 let met = !matches!(role, Role::Client { met_server: false, .. });
                 if met && *scid != self.remote_ids.handshake_id() {
                     Err(DropReason::ForeignId)

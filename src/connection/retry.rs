@@ -63,19 +63,23 @@ impl Connection {
             space.keys = KeyRing::initial(self.versions.current(), &scid, Side::Client);
         }
         self.stats.retries += 1;
-        self.say_hello_again(now);
+        self.send_again(now, SpaceId::Initial);
+        if self.spaces.sends_early() {
+            // A server that asks for proof has kept nothing. The keys stay, as the ClientHello does (Section 17.2.5.3).
+            self.send_again(now, SpaceId::Data);
+        }
         Ok(())
     }
 
     /// What was sent before is void, but its packet numbers stay used (RFC 9000, Section 17.2.5.3).
-    fn say_hello_again(&mut self, now: Instant) {
+    pub(super) fn send_again(&mut self, now: Instant, space: SpaceId) {
         let mut scratch = self.take_scratch();
         let fates = &mut scratch.fates;
         fates.clear();
-        self.recovery.abandon_all(SpaceId::Initial, fates);
+        self.recovery.abandon_all(space, fates);
         self.recovery.reset_backoff();
         self.settle_windows(now, fates);
-        self.reconsider(now, SpaceId::Initial, fates);
+        self.reconsider(now, space, fates);
         self.scratch = Some(scratch);
     }
 }

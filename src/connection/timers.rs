@@ -65,7 +65,8 @@ impl Connection {
             }
             TimerKind::Migration if open => self.migration_deadline(),
             TimerKind::Keys if open => {
-                self.spaces.iter().fold(None, |at, (_, space)| earliest(at, space.keys.deadline()))
+                let early = self.spaces.early_deadline();
+                self.spaces.iter().fold(early, |at, (_, space)| earliest(at, space.keys.deadline()))
             }
             TimerKind::Pacer if open => self.pacer_deadline(now, rules.rtt),
             TimerKind::Idle
@@ -138,10 +139,8 @@ impl Connection {
             TimerKind::Path => self.on_path_timeout(now),
             TimerKind::Migration => self.on_migration_timeout(now),
             TimerKind::Keys => {
-                for space in SpaceId::ALL {
-                    if let Some(space) = self.spaces.get_mut(space) {
-                        space.keys.expire(now);
-                    }
+                if self.spaces.expire(now) {
+                    self.retire_first_dcid();
                 }
             }
             // The next poll asks the pacer itself.
@@ -184,6 +183,12 @@ impl Connection {
         self.stats.ecn_failures += u64::from(was_watched && !home.ecn.is_watched());
         self.recovery.reoffer_oldest(space, 2, fates);
         self.reconsider(now, space, fates);
+        if self.spaces.sends_early() {
+            // What went along with the first flight goes along again: only the handshake's spaces have a timer yet.
+            fates.clear();
+            self.recovery.reoffer_oldest(SpaceId::Data, 2, fates);
+            self.reconsider(now, SpaceId::Data, fates);
+        }
         // A server that has moved announces on a clock of its own, and takes along what is offered [3.1].
         let probes = if space == SpaceId::Data && self.steering.hurries() { 0 } else { 2 };
         if let Some(own) = self.spaces.get_mut(space) {

@@ -277,7 +277,9 @@ impl Connection {
         let on_home = flight.path == self.paths.home().id;
         let ready = match space {
             SpaceId::Initial | SpaceId::Handshake => on_home,
-            SpaceId::Data => self.phase.is_established() || !self.phase.is_open(),
+            SpaceId::Data => {
+                self.phase.is_established() || !self.phase.is_open() || self.spaces.has_early_keys()
+            }
         };
         ready && self.spaces.has(space)
     }
@@ -322,6 +324,9 @@ impl Connection {
             },
             SpaceId::Handshake => {
                 Header::Handshake { version: self.versions.current(), dcid, scid: self.original_local_id() }
+            }
+            SpaceId::Data if self.spaces.sends_early() => {
+                Header::ZeroRtt { version: self.versions.original(), dcid, scid: self.original_local_id() }
             }
             SpaceId::Data => Header::Short { dcid },
         }

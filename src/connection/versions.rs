@@ -80,6 +80,12 @@ impl Versions {
         self.current
     }
 
+    /// The version of the client's first flight, and so of its 0-RTT packets, whatever is negotiated (RFC 9369, Section
+    /// 4.1).
+    pub fn original(&self) -> Version {
+        self.original
+    }
+
     /// The number that takes the place of the version in a client's packets.
     pub fn disguise(&self) -> Option<u32> {
         match self.tale {

@@ -23,6 +23,7 @@ pub struct SecretLog {
 /// What was told and not used yet.
 #[derive(Default)]
 struct Heard {
+    client_early: Option<Secret>,
     client_handshake: Option<Secret>,
     server_handshake: Option<Secret>,
     client_traffic: Option<Secret>,
@@ -35,6 +36,7 @@ struct Heard {
 impl Heard {
     fn slot(&mut self, label: &str) -> Option<&mut Option<Secret>> {
         match label {
+            "CLIENT_EARLY_TRAFFIC_SECRET" => Some(&mut self.client_early),
             "CLIENT_HANDSHAKE_TRAFFIC_SECRET" => Some(&mut self.client_handshake),
             "SERVER_HANDSHAKE_TRAFFIC_SECRET" => Some(&mut self.server_handshake),
             "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_traffic),
@@ -54,6 +56,12 @@ impl SecretLog {
     /// Nobody panics while holding it, and if so, secrets are still secrets.
     fn lock(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes keys of the secret of 0-RTT, which is forgotten then; `None` if none was told.
+    pub fn early_keys(&self, version: Version, suite: Suite) -> Option<KeyRing> {
+        let secret = self.lock().client_early.take()?;
+        Some(KeyRing::early(version, suite, &secret))
     }
 
     /// Makes keys of the secrets of a level, which are forgotten then.
@@ -208,6 +216,7 @@ mod tests {
             ack_eliciting: true,
             in_flight: true,
             probing: false,
+            is_long: false,
             records: 0..0,
         };
         ring.seal(&draft, &mut [0x43; 40]).expect("the key is fresh");

@@ -143,6 +143,12 @@ impl KeyRing {
         Self::new(schedule, &ours, &theirs)
     }
 
+    /// The keys of 0-RTT packets, from the early traffic secret of TLS: a client only seals with them, a server only
+    /// opens.
+    pub fn early(version: Version, suite: Suite, secret: &Secret) -> Self {
+        Self::new(Schedule::new(version, suite), secret, secret)
+    }
+
     /// The keys of Handshake packets, from the handshake traffic secrets of TLS.
     pub fn handshake(version: Version, suite: Suite, ours: &Secret, theirs: &Secret) -> Self {
         Self::new(Schedule::new(version, suite), ours, theirs)

@@ -10,6 +10,7 @@ mod keys;
 mod reset_key;
 mod rustls;
 mod schedule;
+mod sessions;
 mod stream;
 mod token;
 
@@ -17,7 +18,7 @@ mod token;
 pub use keys::Opened;
 pub use keys::{KeyRing, OpenError, Standing};
 pub use reset_key::ResetKey;
-pub use rustls::{Handshake, HandshakeSummary};
+pub use rustls::{Handshake, HandshakeSummary, Resume, TlsRefused};
 pub use schedule::{Secret, Suite};
 pub use stream::CryptoStream;
 pub use token::{SALT_LEN, Token, TokenKey};
@@ -35,10 +36,11 @@ pub enum Level {
 
 /// What a [`Handshake`] has to say.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are a few in a handshake, and they are moved at once")]
 pub enum Output {
     /// CRYPTO bytes to be sent at a level.
     Bytes(Level, Vec<u8>),
     /// The keys of a level.
     Keys(Level, KeyRing),
+    /// The keys of 0-RTT packets, which a client seals and a server that accepts them opens.
+    EarlyKeys(KeyRing),
 }

@@ -8,13 +8,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::quic::{self, KeyChange};
-use rustls::{CipherSuite, HandshakeType, KeyLog, PeerMisbehaved};
+use rustls::{CipherSuite, HandshakeKind, HandshakeType, KeyLog, PeerMisbehaved};
 
 use super::exporter::Exporter;
 use super::hello::ClientHello;
 use super::key_log::SecretLog;
+use super::sessions::{Bound, Promises};
 use super::{Level, Output, Suite};
 use crate::error::{Code, TransportError};
 use crate::id::Side;
@@ -44,11 +46,26 @@ pub struct HandshakeSummary {
     pub suite: Option<CipherSuite>,
     /// What exports keying material; `None` before its secret was known.
     pub exporter: Option<Exporter>,
+    /// Whether a ticket of an earlier connection stood in for certificates.
+    pub resumed: bool,
+}
+
+/// What a client does with tickets of earlier connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// It shows none.
+    Never,
+    /// It shows one.
+    Plainly,
+    /// It shows one, and offers 0-RTT if that permits it.
+    Early,
 }
 
 /// A TLS handshake as QUIC sees it. May be dropped once complete, if no more TLS messages are to be understood.
 pub struct Handshake {
     stage: Stage,
+    /// Of the client's first flight.
+    original: Version,
     version: Version,
     side: Side,
     secrets: Arc<SecretLog>,
@@ -83,12 +100,15 @@ impl Handshake {
         name: ServerName<'static>,
         params: Vec<u8>,
         version: Version,
+        resume: Resume,
     ) -> Result<Self, TlsRefused> {
         let secrets = Arc::new(SecretLog::before(&config.key_log));
         let mut config = rustls::ClientConfig::clone(config);
         config.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
-        // 0-RTT is not spoken yet.
-        config.enable_early_data = false;
+        config.enable_early_data = resume == Resume::Early;
+        if resume == Resume::Never {
+            config.resumption = Resumption::disabled();
+        }
         let asked_for = name.to_str().into_owned();
         let tls = quic::ClientConnection::new(Arc::new(config), tls_version(version), name, params)
             .map_err(TlsRefused)?;
@@ -109,6 +129,7 @@ impl Handshake {
     fn new(side: Side, version: Version, secrets: Arc<SecretLog>, stage: Stage) -> Self {
         Self {
             stage,
+            original: version,
             version,
             side,
             secrets,
@@ -174,16 +195,21 @@ impl Handshake {
 
     /// Gives a server its transport parameters, and lets TLS read what was kept for it.
     ///
+    /// With `limits`, 0-RTT is accepted from a client whose ticket did not promise higher ones (they are compared one by
+    /// one), and new tickets promise these; without, it is not, and they promise nothing.
+    ///
     /// # Errors
     ///
     /// As [`Handshake::read`]; INTERNAL_ERROR if the configuration cannot be used.
-    pub fn begin(&mut self, params: Vec<u8>) -> Result<(), TransportError> {
+    pub fn begin(&mut self, params: Vec<u8>, limits: Option<Box<[u64]>>) -> Result<(), TransportError> {
         let Stage::Listening { config, hello } = &mut self.stage else {
             return Err(TransportError::internal("TLS has begun already"));
         };
         self.answered = hello.params().map(<[u8]>::to_vec);
         let kept = std::mem::take(hello).into_bytes();
-        let config = Arc::new(for_quic(config, Arc::clone(&self.secrets) as Arc<dyn KeyLog>));
+        let key_log = Arc::clone(&self.secrets) as Arc<dyn KeyLog>;
+        let promises = Promises { version: self.version.wire(), limits };
+        let config = Arc::new(for_quic(config, key_log, self.original, promises));
         let refused = || TransportError::internal("the server's TLS configuration cannot be used for QUIC");
         let tls =
             quic::ServerConnection::new(config, tls_version(self.version), params).map_err(|_| refused())?;
@@ -208,6 +234,13 @@ impl Handshake {
     /// Takes from rustls what it has to say.
     fn collect(&mut self) -> Result<(), TransportError> {
         let Stage::Running(tls) = &mut self.stage else { return Ok(()) };
+        // A client has them with its ClientHello, a server that accepts with its answer.
+        if let Some(suite) = suite_in_use(tls)
+            && let Some(keys) = self.secrets.early_keys(self.original, suite)
+            && tls.zero_rtt_keys().is_some()
+        {
+            self.output.push_back(Output::EarlyKeys(keys));
+        }
         loop {
             let mut bytes = Vec::new();
             let change = tls.write_hs(&mut bytes);
@@ -220,7 +253,7 @@ impl Handshake {
                 Some(KeyChange::Handshake { .. }) => Level::Handshake,
                 Some(KeyChange::OneRtt { .. }) => Level::OneRtt,
             };
-            let suite = tls.negotiated_cipher_suite().and_then(|suite| suite_of(suite.suite()));
+            let suite = suite_in_use(tls);
             let suite = suite.ok_or(TransportError::internal("TLS chose a suite that QUIC does not know"))?;
             self.suite = Some(suite);
             let keys = self.secrets.keys(level, self.side, self.version, suite);
@@ -270,6 +303,43 @@ impl Handshake {
         }
     }
 
+    /// Whether a server waits for the rest of the ClientHello.
+    pub fn is_listening(&self) -> bool {
+        matches!(self.stage, Stage::Listening { .. })
+    }
+
+    /// A client's view of the transport parameters that came with the ticket it shows; `None` without one, and once the
+    /// server has sent its own.
+    pub fn remembered_params(&self) -> Option<&[u8]> {
+        match &self.stage {
+            Stage::Running(tls) if !self.is_complete() => tls.quic_transport_parameters(),
+            Stage::Running(_) | Stage::Listening { .. } => None,
+        }
+    }
+
+    /// Whether a HelloRetryRequest asked a client for another ClientHello, which ends 0-RTT (RFC 8446, Section 4.1.2).
+    pub fn was_asked_again(&self) -> bool {
+        self.kind() == Some(HandshakeKind::FullWithHelloRetryRequest)
+    }
+
+    /// Whether the server took a client's 0-RTT data; decided once the handshake is complete.
+    pub fn is_early_data_accepted(&self) -> bool {
+        match &self.stage {
+            Stage::Running(tls) => match &**tls {
+                quic::Connection::Client(tls) => tls.is_early_data_accepted(),
+                quic::Connection::Server(_) => false,
+            },
+            Stage::Listening { .. } => false,
+        }
+    }
+
+    fn kind(&self) -> Option<HandshakeKind> {
+        match &self.stage {
+            Stage::Running(tls) => tls.handshake_kind(),
+            Stage::Listening { .. } => None,
+        }
+    }
+
     /// What the handshake came to; to be asked once, when it is complete: its exporter goes along.
     pub fn summary(&mut self) -> HandshakeSummary {
         let Stage::Running(tls) = &self.stage else {
@@ -279,6 +349,7 @@ impl Handshake {
                 peer_certificates: Vec::new(),
                 suite: None,
                 exporter: None,
+                resumed: false,
             };
         };
         let server_name = match &**tls {
@@ -292,6 +363,7 @@ impl Handshake {
             peer_certificates: certificates.iter().map(|cert| cert.clone().into_owned()).collect(),
             suite: tls.negotiated_cipher_suite().map(|suite| suite.suite()),
             exporter: self.suite.and_then(|suite| self.secrets.exporter(suite)),
+            resumed: self.kind() == Some(HandshakeKind::Resumed),
         }
     }
 }
@@ -309,12 +381,27 @@ fn tls_version(version: Version) -> quic::Version {
 }
 
 /// A connection's own copy of a server's configuration.
-fn for_quic(config: &rustls::ServerConfig, key_log: Arc<dyn KeyLog>) -> rustls::ServerConfig {
+fn for_quic(
+    config: &rustls::ServerConfig,
+    key_log: Arc<dyn KeyLog>,
+    shown_in: Version,
+    promises: Promises,
+) -> rustls::ServerConfig {
     let mut config = config.clone();
     config.key_log = key_log;
-    // 0-RTT is not spoken yet, so tickets must not promise it.
-    config.max_early_data_size = 0;
+    // How much data may come early is for flow control to say (RFC 9001, Section 4.6.1).
+    config.max_early_data_size = if promises.limits.is_some() { u32::MAX } else { 0 };
+    if config.ticketer.enabled() {
+        // rustls takes no 0-RTT with tickets that can be shown twice.
+        let promises = Promises { limits: None, ..promises.clone() };
+        config.ticketer = Arc::new(Bound::new(&config.ticketer, shown_in.wire(), promises));
+    }
+    config.session_storage = Arc::new(Bound::new(&config.session_storage, shown_in.wire(), promises));
     config
+}
+
+fn suite_in_use(tls: &quic::Connection) -> Option<Suite> {
+    tls.negotiated_cipher_suite().and_then(|suite| suite_of(suite.suite()))
 }
 
 fn suite_of(suite: CipherSuite) -> Option<Suite> {

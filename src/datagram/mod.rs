@@ -43,26 +43,50 @@ struct Queues {
     tell_unblocked: bool,
     dropped_outgoing: u64,
     dropped_incoming: u64,
+    /// How many were written into packets.
+    written: u64,
+    /// How many of them a server did not take, since they came early.
+    lost_early: u64,
 }
 
 impl Datagrams {
-    /// Begins with what both sides announced, the largest frame in bytes each, and the bounds of the queues.
+    /// Begins with what both sides announced, the largest frame in bytes each, and the bounds of the queues. Told again
+    /// by a client that used what an earlier connection permitted, it goes by what is permitted now.
     pub fn on_params(&mut self, announced: u64, permitted: u64, receive_buffer: usize, send_buffer: usize) {
+        let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        if let Some(queues) = &mut self.0 {
+            (queues.announced, queues.permitted) = (size(announced), size(permitted));
+            return;
+        }
         if announced == 0 && permitted == 0 {
             return;
         }
         self.0 = Some(Box::new(Queues {
             outgoing: Ring::new(send_buffer),
             incoming: Ring::new(receive_buffer),
-            announced: usize::try_from(announced).unwrap_or(usize::MAX),
-            permitted: usize::try_from(permitted).unwrap_or(usize::MAX),
+            announced: size(announced),
+            permitted: size(permitted),
             yields: false,
             blocked: false,
             tell_received: false,
             tell_unblocked: false,
             dropped_outgoing: 0,
             dropped_incoming: 0,
+            written: 0,
+            lost_early: 0,
         }));
+    }
+
+    /// The server did not take what was sent early: so far, that is all.
+    pub fn on_early_rejected(&mut self) {
+        if let Some(queues) = &mut self.0 {
+            queues.lost_early = queues.written;
+        }
+    }
+
+    /// How many were sent early and not taken.
+    pub fn lost_early(&self) -> u64 {
+        self.0.as_ref().map_or(0, |queues| queues.lost_early)
     }
 
     /// The longest datagram the peer takes in packets with `room` bytes for frames; `None` if it takes none.
@@ -135,15 +159,17 @@ impl Datagrams {
     }
 
     /// Writes as many as fit. `room` is what an empty packet of this path has: what exceeds it is dropped, since the
-    /// path became narrower after it was queued.
+    /// path became narrower after it was queued, or the peer takes less than it did in an earlier connection.
     pub fn write(&mut self, packet: &mut PacketWriter<'_>, room: usize) {
         let Some(queues) = &mut self.0 else { return };
         while let Some((head, tail)) = queues.outgoing.front() {
             let len = head.len() + tail.len();
-            if len + SendDatagram::overhead(len) > room {
+            if len + SendDatagram::overhead(len) > room.min(queues.permitted) {
                 queues.dropped_outgoing += 1;
             } else if packet.write(&SendDatagram { head, tail }).is_err() {
                 break;
+            } else {
+                queues.written += 1;
             }
             queues.outgoing.pop();
         }

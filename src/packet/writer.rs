@@ -36,7 +36,7 @@ pub enum Allowance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// The header of a packet to be sent (RFC 9000, Sections 17.2.2, 17.2.4 and 17.3.1).
+/// The header of a packet to be sent (RFC 9000, Sections 17.2.2 to 17.2.4 and 17.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header<'a> {
     /// Initial.
@@ -59,6 +59,15 @@ pub enum Header<'a> {
         /// Ours.
         scid: ConnectionId,
     },
+    /// 0-RTT, which only a client sends.
+    ZeroRtt {
+        /// Which its keys, too, are made for.
+        version: Version,
+        /// The server's connection ID.
+        dcid: ConnectionId,
+        /// Ours.
+        scid: ConnectionId,
+    },
     /// 1-RTT; the key phase is set when the packet is sealed.
     Short {
         /// The peer's connection ID.
@@ -72,8 +81,13 @@ impl Header<'_> {
         match self {
             Self::Initial { .. } => SpaceId::Initial,
             Self::Handshake { .. } => SpaceId::Handshake,
-            Self::Short { .. } => SpaceId::Data,
+            Self::ZeroRtt { .. } | Self::Short { .. } => SpaceId::Data,
         }
+    }
+
+    #[inline]
+    fn is_long(&self) -> bool {
+        !matches!(self, Self::Short { .. })
     }
 
     /// Length up to the packet number, in bytes.
@@ -84,7 +98,9 @@ impl Header<'_> {
                 let token_len = crate::varint::size(token.len() as u64) + token.len();
                 7 + dcid.len() + scid.len() + token_len + 2
             }
-            Self::Handshake { dcid, scid, .. } => 7 + dcid.len() + scid.len() + 2,
+            Self::Handshake { dcid, scid, .. } | Self::ZeroRtt { dcid, scid, .. } => {
+                7 + dcid.len() + scid.len() + 2
+            }
             Self::Short { dcid } => 1 + dcid.len(),
         }
     }
@@ -104,6 +120,13 @@ impl Header<'_> {
             }
             Self::Handshake { version, dcid, scid } => {
                 out.u8(0xc0 | version.type_bits(LongType::Handshake) | number_bits);
+                out.u32(version.wire());
+                out.prefixed(&dcid);
+                out.prefixed(&scid);
+                out.varint_in_two(0);
+            }
+            Self::ZeroRtt { version, dcid, scid } => {
+                out.u8(0xc0 | version.type_bits(LongType::ZeroRtt) | number_bits);
                 out.u32(version.wire());
                 out.prefixed(&dcid);
                 out.prefixed(&scid);
@@ -138,6 +161,8 @@ pub struct Draft {
     pub in_flight: bool,
     /// Whether it holds nothing but probing frames.
     pub probing: bool,
+    /// Whether its header is a long one, with a Length field.
+    pub is_long: bool,
     /// Its records, as a range of the list they were written to.
     pub records: Range<usize>,
 }
@@ -151,11 +176,8 @@ impl Draft {
 
 /// Where a sealed packet must end: with the buffer, or where its Length field cannot name more.
 #[inline]
-fn end_limit(space: SpaceId, number_at: usize, buf_len: usize) -> usize {
-    match space {
-        SpaceId::Data => buf_len,
-        SpaceId::Initial | SpaceId::Handshake => buf_len.min(number_at + MAX_LONG_LEN),
-    }
+fn end_limit(is_long: bool, number_at: usize, buf_len: usize) -> usize {
+    if is_long { buf_len.min(number_at + MAX_LONG_LEN) } else { buf_len }
 }
 
 /// Fills one UDP datagram with up to three packets.
@@ -213,7 +235,7 @@ impl<'a> DatagramWriter<'a> {
     /// Pads the last packet so that the datagram has at least `len` bytes, or as many as fit.
     pub fn pad_to(&mut self, len: usize) {
         let Some(draft) = self.drafts.last_mut() else { return };
-        let end = len.min(end_limit(draft.space, draft.number_at, self.buf.len()));
+        let end = len.min(end_limit(draft.is_long, draft.number_at, self.buf.len()));
         if self.at >= end {
             return;
         }
@@ -228,7 +250,7 @@ impl<'a> DatagramWriter<'a> {
     #[inline]
     pub fn seal(&mut self, mut seal: impl FnMut(&Draft, &mut [u8])) -> usize {
         for draft in &self.drafts {
-            if draft.space != SpaceId::Data {
+            if draft.is_long {
                 let len = u16::try_from(draft.end + TAG_LEN - draft.number_at)
                     .expect("a long packet is cut to what its Length field names");
                 Writer::new(&mut self.buf[draft.number_at - 2..]).varint_in_two(len);
@@ -280,10 +302,10 @@ impl<'a> PacketWriter<'a> {
         // Four bytes whatever the length: the payload is written over what is too many.
         let digits = (number << (64 - 8 * number_len)).to_be_bytes();
         buf[number_at..number_at + 4].copy_from_slice(&digits[..4]);
-        let space = header.space();
-        let limit = end_limit(space, number_at, buf.len()) - TAG_LEN;
+        let is_long = header.is_long();
+        let limit = end_limit(is_long, number_at, buf.len()) - TAG_LEN;
         let draft = Draft {
-            space,
+            space: header.space(),
             number,
             start,
             number_at,
@@ -292,6 +314,7 @@ impl<'a> PacketWriter<'a> {
             ack_eliciting: false,
             in_flight: false,
             probing: true,
+            is_long,
             records: records.len()..records.len(),
         };
         Some(Self { buf, records, draft, limit, allowance, carries: false, refused: false })
@@ -414,6 +437,23 @@ mod tests {
             assert_eq!(packet[..13], [0x40, 1, 2, 3, 4, 5, 6, 7, 8, 0x34, 0x1e, 0, 0]);
         });
         assert_eq!((len, records.as_slice()), (13 + TAG_LEN, &[Record::HandshakeDone][..]));
+    }
+
+    #[test]
+    fn a_0_rtt_packet_is_laid_out_as_rfc_9000_17_2_3_says() {
+        let (mut buf, mut records) = ([0xee; 64], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        let scid = ConnectionId::new(&[9, 8]).expect("two bytes are a connection ID");
+        let header = Header::ZeroRtt { version: Version::V1, dcid: id(), scid };
+        let mut packet = datagram.begin(&header, 2, None, Allowance::Full).expect("room");
+        assert_eq!((packet.write(&Ping), packet.space()), (Ok(()), SpaceId::Data));
+        let draft = packet.finish();
+        assert!(datagram.keep(draft));
+        datagram.seal(|_, packet| {
+            let header = [0xd0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 2, 9, 8];
+            // The Length field counts the packet number, the payload (padded to be sampled) and the tag.
+            assert_eq!((&packet[..17], &packet[17..23]), (&header[..], &[0x40, 20, 2, 1, 0, 0][..]));
+        });
     }
 
     #[test]

@@ -53,6 +53,9 @@ const MAX_EXPONENT: u8 = 20;
 /// ACK delays are below this many milliseconds.
 const ACK_DELAY_BOUND: u64 = 1 << 14;
 
+/// How many limits a server that accepts 0-RTT data must not lower.
+pub const LIMITS: usize = 8;
+
 /// What both sides declare. Times are sent in whole milliseconds, rounded up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Common {
@@ -115,6 +118,35 @@ impl Default for Common {
 }
 
 impl Common {
+    /// The limits that bound a client's 0-RTT data: a server that accepts such data must not have lowered any of them
+    /// (RFC 9000, Section 7.4.1; RFC 9221, Section 3).
+    pub fn limits(&self) -> [u64; LIMITS] {
+        [
+            self.active_connection_id_limit,
+            self.initial_max_data,
+            self.initial_max_stream_data_bidi_local,
+            self.initial_max_stream_data_bidi_remote,
+            self.initial_max_stream_data_uni,
+            self.initial_max_streams_bidi,
+            self.initial_max_streams_uni,
+            self.max_datagram_frame_size,
+        ]
+    }
+
+    /// Compares a server's new parameters with `remembered` ones under which it accepted 0-RTT data.
+    ///
+    /// # Errors
+    ///
+    /// PROTOCOL_VIOLATION if a limit was lowered.
+    pub fn keeps(&self, remembered: &[u64; LIMITS]) -> Result<(), TransportError> {
+        if self.limits().iter().zip(remembered).any(|(now, then)| now < then) {
+            return Err(TransportError::protocol_violation(
+                "0-RTT was accepted under a limit that was lowered",
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes a parameter over if it is one of these; whether it is.
     fn take(&mut self, entry: &Entry<'_>) -> Result<bool, TransportError> {
         match entry.id {

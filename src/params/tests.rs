@@ -420,3 +420,30 @@ proptest! {
         }
     }
 }
+
+// ---- what is remembered -----------------------------------------------------------------------
+
+#[test]
+fn none_of_the_eight_limits_of_early_data_may_be_lowered() {
+    let before = Common {
+        active_connection_id_limit: 3,
+        initial_max_data: 4,
+        initial_max_stream_data_bidi_local: 5,
+        initial_max_stream_data_bidi_remote: 6,
+        initial_max_stream_data_uni: 7,
+        initial_max_streams_bidi: 8,
+        initial_max_streams_uni: 9,
+        max_datagram_frame_size: 10,
+        ..Common::default()
+    };
+    let limits = before.limits();
+    assert_eq!(limits, [3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(before.keeps(&limits), Ok(()));
+    for raised in 0..LIMITS {
+        let mut remembered = limits;
+        remembered[raised] += 1;
+        assert_eq!(before.keeps(&remembered).map_err(|fault| fault.code), Err(Code::PROTOCOL_VIOLATION));
+        remembered = limits.map(|limit| limit - 1);
+        assert_eq!(before.keeps(&remembered), Ok(()));
+    }
+}

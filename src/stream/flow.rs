@@ -225,6 +225,11 @@ impl Credit {
         self.used
     }
 
+    /// How much the peer permits in all.
+    pub fn limit(&self) -> u64 {
+        self.limit.number()
+    }
+
     /// Uses some of it.
     #[inline]
     pub fn spend(&mut self, amount: u64) {
@@ -257,6 +262,15 @@ impl Credit {
         }
         let before = std::mem::replace(&mut self.limit, Flagged::new(limit));
         before.has(Self::WANTED)
+    }
+
+    /// The peer's limit is another one, perhaps lower than what was used. Returns whether more was waited for and is
+    /// there.
+    pub fn replace(&mut self, limit: u64) -> bool {
+        let before = std::mem::replace(&mut self.limit, Flagged::new(limit));
+        let wanted = before.has(Self::WANTED);
+        self.limit.set(Self::WANTED, wanted && self.room() == 0);
+        wanted && self.room() > 0
     }
 
     /// The limit at which we are blocked, if the peer does not know it yet.
@@ -295,6 +309,20 @@ mod tests {
         assert_eq!(window.due(), Some(150));
         window.said(150);
         assert_eq!((window.due(), window.receive(51), window.receive(50)), (None, Err(Exceeded), Ok(())));
+    }
+
+    #[test]
+    fn a_limit_that_is_replaced_may_be_lower_than_what_was_used() {
+        let mut credit = Credit::new(100);
+        credit.spend(60);
+        assert!(!credit.replace(50));
+        assert_eq!((credit.room(), credit.limit(), credit.used()), (0, 50, 60));
+        credit.want();
+        assert_eq!(credit.blocked(), Some(50));
+        assert!(!credit.replace(60));
+        assert_eq!(credit.blocked(), Some(60));
+        assert!(credit.replace(70));
+        assert_eq!((credit.room(), credit.blocked()), (10, None));
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Streams {
     /// None today.
     pub fn on_max_data(&mut self, frame: &frame::MaxData) -> Result<(), TransportError> {
         self.shared.limits.raise(frame.limit);
+        self.let_go();
         Ok(())
     }
 
@@ -94,6 +95,7 @@ impl Streams {
         if let Some(slot) = named.filter(|_| wakes && stream.enlist(WAITING)) {
             self.events.waiting.push_back(slot);
         }
+        self.let_go();
         Ok(())
     }
 
@@ -104,6 +106,7 @@ impl Streams {
     /// None today: a number above 2^60 is refused where the frame is read.
     pub fn on_max_streams(&mut self, frame: &frame::MaxStreams) -> Result<(), TransportError> {
         self.raise_streams(frame.dir, frame.limit);
+        self.let_go();
         Ok(())
     }
 

@@ -123,6 +123,30 @@ impl Limits {
         self.credits[dir as usize].raise(limit)
     }
 
+    /// A server that took nothing permits `max_data` bytes, of which `used` are spent; whether or not that is as much as
+    /// was permitted before.
+    pub fn restart(&mut self, max_data: u64, used: u64) {
+        self.credit = Credit::new(max_data);
+        self.credit.spend(used);
+    }
+
+    /// It permits so many streams, perhaps fewer than we have. Returns whether more was waited for and is there.
+    pub fn replace_streams(&mut self, dir: Dir, limit: u64) -> bool {
+        let credit = &mut self.credits[dir as usize];
+        let is_there = credit.replace(limit);
+        if credit.used() > limit {
+            credit.want();
+        }
+        self.may_be_due |= credit.blocked().is_some();
+        is_there
+    }
+
+    /// Whether the peer permits us the stream with this index.
+    pub fn is_permitted(&self, dir: Dir, index: u64) -> bool {
+        let credit = &self.credits[dir as usize];
+        index < credit.limit()
+    }
+
     /// Writes the limits that are due; `is_all_sent`: whether no data waits that credit was spent for.
     #[inline]
     pub fn write(&mut self, packet: &mut PacketWriter<'_>, is_all_sent: bool) -> Result<(), Full> {

@@ -7,6 +7,7 @@
 
 pub mod assembler;
 pub mod blocks;
+mod early;
 mod event;
 mod fifo;
 mod flow;
@@ -92,6 +93,16 @@ struct FirstLimits {
     uni: u64,
 }
 
+impl From<PeerLimits> for FirstLimits {
+    fn from(limits: PeerLimits) -> Self {
+        Self {
+            bidi_ours: limits.max_stream_data_bidi_remote,
+            bidi_theirs: limits.max_stream_data_bidi_local,
+            uni: limits.max_stream_data_uni,
+        }
+    }
+}
+
 /// The streams of one connection.
 #[derive(Debug)]
 #[repr(C)] // In the order of use: what is asked whenever the connection is visited lies together, in front.
@@ -104,6 +115,8 @@ pub struct Streams {
     /// How many receiving halves are not fully received.
     receiving: u32,
     side: Side,
+    /// Whether something waits that was written early under higher limits than hold now.
+    holds_back: bool,
     shared: Shared,
     slots: Slab<Stream>,
     /// By the two low bits of the stream's number.
@@ -127,6 +140,7 @@ impl Streams {
             ready: Ready::default(),
             receiving: 0,
             side,
+            holds_back: false,
             shared: Shared::new(limits.receive_window, max_streams, limits.send_buffer),
             slots: Slab::new(),
             tables: Default::default(),
@@ -136,13 +150,9 @@ impl Streams {
         }
     }
 
-    /// Takes the peer's first limits; before any stream.
+    /// Takes the peer's first limits; before any stream, or none of them lower than what holds.
     pub fn on_peer_params(&mut self, limits: PeerLimits) {
-        self.first_limits = FirstLimits {
-            bidi_ours: limits.max_stream_data_bidi_remote,
-            bidi_theirs: limits.max_stream_data_bidi_local,
-            uni: limits.max_stream_data_uni,
-        };
+        self.first_limits = limits.into();
         self.shared.limits.raise(limits.max_data);
         self.raise_streams(Dir::Bi, limits.max_streams_bidi);
         self.raise_streams(Dir::Uni, limits.max_streams_uni);
@@ -246,18 +256,23 @@ impl Streams {
     /// Begins a stream that we or the peer opened, and returns its slot.
     fn create(&mut self, id: StreamId) -> u32 {
         let is_ours = id.initiator() == self.side;
-        let limit = match (id.dir(), is_ours) {
-            (Dir::Bi, true) => Some(self.first_limits.bidi_ours),
-            (Dir::Bi, false) => Some(self.first_limits.bidi_theirs),
-            (Dir::Uni, true) => Some(self.first_limits.uni),
-            (Dir::Uni, false) => None,
-        };
+        let limit = self.first_limit(id);
         let window = (id.dir() == Dir::Bi || !is_ours).then_some(self.stream_receive_window);
         self.receiving += u32::from(window.is_some());
         let stream = Stream::new(id, limit.map(SendHalf::new), window.map(RecvHalf::new), is_ours);
         let slot = u32::try_from(self.slots.insert(stream)).expect("fewer than 2^32 streams fit in memory");
         self.tables[kind(id)].insert(id.index(), slot);
         slot
+    }
+
+    /// How many bytes the peer permits at first on a stream; `None` if we cannot send on it.
+    fn first_limit(&self, id: StreamId) -> Option<u64> {
+        match (id.dir(), id.initiator() == self.side) {
+            (Dir::Bi, true) => Some(self.first_limits.bidi_ours),
+            (Dir::Bi, false) => Some(self.first_limits.bidi_theirs),
+            (Dir::Uni, true) => Some(self.first_limits.uni),
+            (Dir::Uni, false) => None,
+        }
     }
 
     /// Has the application told of a stream, once it knows the stream.

@@ -1,6 +1,7 @@
 //! Frames of ours: what is due, and what became of what was sent.
 
 use super::Streams;
+use super::early::is_ahead;
 use super::stream::{CONTROL, DATA, FINISHED};
 use crate::frame::{self, Record};
 use crate::id::StreamId;
@@ -19,7 +20,10 @@ impl Streams {
 
     fn write_halves(&mut self, packet: &mut PacketWriter<'_>) -> Result<(), Full> {
         while let Some(slot) = self.control.front().copied() {
-            if let Some(stream) = self.slots.get_mut(slot as usize) {
+            // A stream that the peer does not permit yet is listed again when it does.
+            if let Some(stream) = self.slots.get_mut(slot as usize)
+                && !(self.holds_back && is_ahead(&self.shared.limits, self.side, stream.id))
+            {
                 if let Some(send) = &mut stream.send {
                     send.write_control(stream.id, packet)?;
                 }

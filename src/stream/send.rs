@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Streams;
+use super::blocks::Blocks;
 use super::flow::Credit;
 use super::send_buffer::SendBuffer;
 use super::shared::Shared;
@@ -32,14 +33,24 @@ enum Fin {
 }
 
 /// Where the half stands. "Data Recvd" and "Reset Recvd" of the RFC are the half's absence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// "Ready" and "Send".
     Open,
+    /// "Send", with bytes that were written early under higher limits than the peer grants now.
+    Held(Box<Held>),
     /// The application has written everything: "Send" until the end was said, then "Data Sent".
     Finishing(Fin),
     /// "Reset Sent", or about to be; what was sent is the final size.
     Reset { code: VarInt, is_said: bool, by_peer: bool },
+}
+
+/// Written bytes that wait for credit before they go into the buffer.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    bytes: Bytes,
+    /// Whether the stream ends with them.
+    finishes: bool,
 }
 
 /// The sending half of a stream.
@@ -149,7 +160,8 @@ impl SendHalf {
 
     /// The limit that keeps us from sending, once all that was written before it is sent.
     pub fn blocked(&self) -> Option<u64> {
-        self.credit.blocked().filter(|_| self.phase == Phase::Open && !self.buffer.has_pending())
+        let is_open = matches!(self.phase, Phase::Open | Phase::Held(_));
+        self.credit.blocked().filter(|_| is_open && !self.buffer.has_pending())
     }
 
     /// The peer has this data. Returns whether it has everything, so that the half is over.
@@ -164,7 +176,7 @@ impl SendHalf {
                 }
                 *state == Fin::Acked && self.buffer.is_acked()
             }
-            Phase::Open | Phase::Reset { .. } => false,
+            Phase::Open | Phase::Held(_) | Phase::Reset { .. } => false,
         }
     }
 
@@ -189,7 +201,7 @@ impl SendHalf {
                 *is_said = false;
                 true
             }
-            Phase::Open | Phase::Finishing(_) => false,
+            Phase::Open | Phase::Held(_) | Phase::Finishing(_) => false,
         }
     }
 
@@ -206,7 +218,8 @@ impl SendHalf {
         }
         shared.limits.refund(self.buffer.end() - self.buffer.sent());
         let kept = self.buffer.clear(&mut shared.blocks);
-        shared.release(kept);
+        let held = if let Phase::Held(held) = &self.phase { held.bytes.len() as u64 } else { 0 };
+        shared.release(kept + held);
         self.phase = Phase::Reset { code, is_said: false, by_peer };
         self.waits = false;
         true
@@ -221,8 +234,66 @@ impl SendHalf {
     fn check_open(&self) -> Result<(), WriteError> {
         match self.phase {
             Phase::Open => Ok(()),
+            Phase::Held(ref held) if !held.finishes => Ok(()),
             Phase::Reset { code, by_peer: true, .. } => Err(WriteError::Stopped(code)),
-            Phase::Finishing(_) | Phase::Reset { .. } => Err(WriteError::Closed),
+            Phase::Held(_) | Phase::Finishing(_) | Phase::Reset { .. } => Err(WriteError::Closed),
+        }
+    }
+
+    // ---- 0-RTT --------------------------------------------------------------------------------
+
+    /// Begins again with a peer that took nothing and permits `limit` bytes, and `shared` ones on all streams together.
+    /// Returns how many of the latter are used up.
+    ///
+    /// What was written beyond that, and the end of the stream if it is not `is_permitted`, is held back for
+    /// [`SendHalf::refill`].
+    pub fn restart(&mut self, blocks: &mut Blocks, limit: u64, shared: u64, is_permitted: bool) -> u64 {
+        let finishes = match &mut self.phase {
+            Phase::Reset { is_said, .. } => {
+                // Nothing was ever sent, as far as the peer knows.
+                *is_said = false;
+                self.buffer = SendBuffer::new();
+                self.credit = Credit::new(limit);
+                return 0;
+            }
+            Phase::Open | Phase::Held(_) => false,
+            Phase::Finishing(_) => true,
+        };
+        self.buffer.restart();
+        let written = self.buffer.end();
+        let used = written.min(limit).min(shared);
+        self.credit = Credit::new(limit);
+        self.credit.spend(used);
+        if used < written || !is_permitted {
+            let bytes = self.buffer.cut(blocks, used).into();
+            self.phase = Phase::Held(Box::new(Held { bytes, finishes }));
+            self.credit.want();
+        } else if finishes {
+            self.phase = Phase::Finishing(Fin::Due);
+        }
+        used
+    }
+
+    /// Whether something is held back.
+    pub fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held(_))
+    }
+
+    /// Puts what was held back into the buffer as far as there is credit.
+    pub fn refill(&mut self, shared: &mut Shared) {
+        let Phase::Held(held) = &mut self.phase else { return };
+        let room = self.credit.room().min(shared.limits.room());
+        let len = usize::try_from(room).unwrap_or(usize::MAX).min(held.bytes.len());
+        self.credit.spend(len as u64);
+        // They were counted among the bytes that are kept when they were written.
+        shared.limits.spend(len as u64);
+        self.buffer.push_shared(&mut shared.blocks, held.bytes.split_to(len));
+        if held.bytes.is_empty() {
+            self.phase = if held.finishes { Phase::Finishing(Fin::Due) } else { Phase::Open };
+        }
+        if self.is_held() || self.waits {
+            self.credit.want();
+            shared.limits.want();
         }
     }
 }
@@ -317,8 +388,12 @@ impl SendStream<'_> {
     pub fn finish(&mut self) -> Result<(), WriteError> {
         let (half, _) = self.streams.send_half(self.slot).ok_or(WriteError::Closed)?;
         half.check_open()?;
-        half.phase = Phase::Finishing(Fin::Due);
         half.waits = false;
+        if let Phase::Held(held) = &mut half.phase {
+            held.finishes = true;
+            return Ok(());
+        }
+        half.phase = Phase::Finishing(Fin::Due);
         self.streams.list_data(self.slot);
         Ok(())
     }

@@ -186,6 +186,29 @@ impl SendBuffer {
         }
     }
 
+    /// Forgets that anything was sent, which must not have been acknowledged.
+    pub fn restart(&mut self) {
+        debug_assert_eq!(self.acked, 0);
+        self.sent = 0;
+        self.cursor = 0;
+        self.holes = None;
+    }
+
+    /// Takes out what was written beyond the first `keep` bytes; none of it may have been sent.
+    pub fn cut(&mut self, blocks: &mut Blocks, keep: u64) -> Vec<u8> {
+        debug_assert_eq!(self.sent, 0);
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunks.pop_front() {
+            all.extend_from_slice(chunk.slice(chunk.start..chunk.end()));
+            chunk.give_back(blocks);
+        }
+        self.end = 0;
+        let rest = all.split_off(usize::try_from(keep).unwrap_or(usize::MAX).min(all.len()));
+        self.push(blocks, &all);
+        self.cursor = 0;
+        rest
+    }
+
     /// Forgets all bytes, and those never sent for good: the end is what was sent. Returns how many were kept.
     pub fn clear(&mut self, blocks: &mut Blocks) -> u64 {
         let kept = self.kept();
@@ -289,6 +312,40 @@ mod tests {
         let data = data[..data.len().min(max)].to_vec();
         buffer.advance(offset, data.len());
         Some((offset, data))
+    }
+
+    #[test]
+    fn what_begins_again_is_sent_from_the_first_byte() {
+        let (mut buffer, mut blocks) = (SendBuffer::new(), Blocks::new());
+        buffer.push(&mut blocks, b"hello, world");
+        assert_eq!(send(&mut buffer, 9), Some((0, b"hello, wo".to_vec())));
+        buffer.lost(2..4);
+        buffer.restart();
+        assert_eq!(send(&mut buffer, 5), Some((0, b"hello".to_vec())));
+        assert_eq!(send(&mut buffer, 9), Some((5, b", world".to_vec())));
+        assert!(!buffer.has_pending());
+    }
+
+    #[test]
+    fn what_is_cut_off_can_be_written_again() {
+        let (mut buffer, mut blocks) = (SendBuffer::new(), Blocks::new());
+        buffer.push(&mut blocks, b"hello, ");
+        buffer.push_shared(&mut blocks, Bytes::from(vec![b'w'; MIN_SHARED]));
+        assert_eq!(buffer.cut(&mut blocks, 9), vec![b'w'; MIN_SHARED - 2]);
+        assert_eq!((buffer.end(), buffer.kept()), (9, 9));
+        assert_eq!(send(&mut buffer, 99), Some((0, b"hello, ww".to_vec())));
+        buffer.push(&mut blocks, b"!");
+        assert_eq!(send(&mut buffer, 99), Some((9, b"!".to_vec())));
+    }
+
+    #[test]
+    fn all_of_it_can_be_cut_off() {
+        let (mut buffer, mut blocks) = (SendBuffer::new(), Blocks::new());
+        buffer.push(&mut blocks, b"hello");
+        assert_eq!(buffer.cut(&mut blocks, 0), b"hello");
+        assert_eq!(buffer.peek(), None);
+        buffer.push(&mut blocks, b"you");
+        assert_eq!(send(&mut buffer, 99), Some((0, b"you".to_vec())));
     }
 
     #[test]

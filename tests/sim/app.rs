@@ -29,7 +29,7 @@ pub enum Outcome {
 
 /// What runs on one connection. Times are those of the host's clock.
 pub trait App: Any + fmt::Debug {
-    /// The handshake is complete.
+    /// The handshake is complete, or data can be exchanged before it is.
     fn on_connected(&mut self, now: Instant, connection: &mut Connection);
     /// Something happened on a stream.
     fn on_stream(&mut self, now: Instant, connection: &mut Connection, event: StreamEvent);

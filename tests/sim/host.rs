@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peregrine::{
-    Arrival, CloseReason, Connection, ConnectionEvent, ConnectionHandle, Endpoint, Event, FourTuple, Instant,
-    Local, Output, RelocationEvent, SocketKey, TimerKind,
+    Arrival, CloseReason, Connection, ConnectionEvent, ConnectionHandle, EarlyData, Endpoint, Event,
+    FourTuple, Instant, Local, Output, RelocationEvent, SocketKey, TimerKind,
 };
 
 use super::app::{App, Outcome};
@@ -312,7 +312,8 @@ impl Host {
     }
 
     fn tell_app(&mut self, local: Instant, handle: ConnectionHandle, said: &ConnectionEvent) {
-        if let (Some(serve), ConnectionEvent::Connected { .. }) = (self.serve, said) {
+        let begins = matches!(said, ConnectionEvent::Connected { .. } | ConnectionEvent::EarlyData(_));
+        if let Some(serve) = self.serve.filter(|_| begins) {
             self.apps.entry(handle).or_insert_with(serve);
         }
         let Some(app) = self.apps.get_mut(&handle) else { return };
@@ -321,7 +322,10 @@ impl Host {
         }
         let Some(connection) = self.endpoint.connection_mut(handle) else { return };
         match said {
-            ConnectionEvent::Connected { .. } => app.on_connected(local, connection),
+            ConnectionEvent::Connected { .. }
+            | ConnectionEvent::EarlyData(EarlyData::Offered | EarlyData::Accepted) => {
+                app.on_connected(local, connection);
+            }
             ConnectionEvent::Stream(event) => app.on_stream(local, connection, *event),
             _ => {}
         }

@@ -103,3 +103,25 @@ fn client_of(provider: CryptoProvider, alpn: &[&[u8]]) -> ClientConfig {
 pub fn client() -> Arc<ClientConfig> {
     client_offering(&[ALPN])
 }
+
+/// A client that trusts [`server`], and shows it the tickets that it gives.
+pub fn resuming_client() -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(&client());
+    config.resumption = Resumption::in_memory_sessions(8);
+    Arc::new(config)
+}
+
+/// A server with the certificate and the sessions of another, which knows only a group for the key exchange that clients
+/// do not begin with.
+pub fn server_of_another_group(other: &ServerConfig) -> Arc<ServerConfig> {
+    let mut provider = default_provider();
+    provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP384R1];
+    let mut config = ServerConfig::builder_with_details(Arc::new(provider), Arc::new(StandingStill))
+        .with_protocol_versions(&[&TLS13])
+        .expect("TLS 1.3 is there")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&other.cert_resolver));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::clone(&other.session_storage);
+    Arc::new(config)
+}

@@ -94,6 +94,7 @@ fn draft(start: usize, number: PacketNumber, number_at: usize, payload_at: usize
         ack_eliciting: true,
         in_flight: true,
         probing: false,
+        is_long: false,
         records: 0..0,
     }
 }

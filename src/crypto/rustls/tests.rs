@@ -56,13 +56,17 @@ fn configs() -> Configs {
 struct End {
     tls: Handshake,
     rings: Vec<(Level, KeyRing)>,
+    early: Option<KeyRing>,
+    /// The limits that a server promises; `None`: it takes no 0-RTT data.
+    limits: Option<Box<[u64]>>,
     said: Vec<(Level, Vec<u8>)>,
     exporter: Option<Exporter>,
 }
 
 impl End {
     fn new(tls: Handshake) -> Self {
-        let mut end = Self { tls, rings: Vec::new(), said: Vec::new(), exporter: None };
+        let mut end =
+            Self { tls, rings: Vec::new(), early: None, limits: None, said: Vec::new(), exporter: None };
         end.listen();
         end
     }
@@ -72,6 +76,7 @@ impl End {
             match output {
                 Output::Bytes(level, bytes) => self.said.push((level, bytes)),
                 Output::Keys(level, ring) => self.rings.push((level, ring)),
+                Output::EarlyKeys(ring) => self.early = Some(ring),
             }
         }
     }
@@ -79,7 +84,7 @@ impl End {
     fn hear(&mut self, level: Level, bytes: &[u8]) -> Result<(), TransportError> {
         self.tls.read(level, bytes)?;
         if self.tls.offered_params().is_some() {
-            self.tls.begin(b"server params".to_vec())?;
+            self.tls.begin(b"server params".to_vec(), self.limits.clone())?;
         }
         self.listen();
         Ok(())
@@ -93,7 +98,13 @@ impl End {
 
 fn ends(configs: Configs) -> (End, End) {
     let name = ServerName::try_from("server.test").expect("a name");
-    let client = Handshake::client(&Arc::new(configs.client), name, b"client params".to_vec(), Version::V1);
+    let client = Handshake::client(
+        &Arc::new(configs.client),
+        name,
+        b"client params".to_vec(),
+        Version::V1,
+        Resume::Early,
+    );
     let server = Handshake::server(&Arc::new(configs.server), Version::V1);
     (End::new(client.expect("TLS begins")), End::new(server))
 }
@@ -109,6 +120,55 @@ fn talk(client: &mut End, server: &mut End, piece: usize) -> Result<(), Transpor
         }
     }
     Ok(())
+}
+
+/// A second connection of two who know each other, as far as the client's ClientHello; these are the limits then, and now.
+fn again(then: &[u64], now: Option<&[u64]>) -> (End, End) {
+    let configs = configs();
+    let limits = |limits: &[u64]| Some(Box::from(limits));
+    let (mut client, mut server) =
+        ends(Configs { client: configs.client.clone(), server: configs.server.clone() });
+    server.limits = limits(then);
+    talk(&mut client, &mut server, usize::MAX).expect("they agree");
+    assert!(client.early.is_none() && server.early.is_none());
+    assert!(!client.tls.summary().resumed && client.tls.remembered_params().is_none());
+    let (client, mut server) = ends(configs);
+    server.limits = now.and_then(limits);
+    (client, server)
+}
+
+#[test]
+fn a_client_that_was_here_has_keys_for_early_data_and_a_server_that_takes_it_has_the_same() {
+    let (mut client, mut server) = again(&[7, 8], Some(&[7, 9]));
+    assert_eq!(client.tls.remembered_params(), Some(&b"server params"[..]));
+    let hello = client.said.remove(0);
+    server.hear(hello.0, &hello.1).expect("a hello");
+    let header =
+        Header::ZeroRtt { version: Version::V1, dcid: ConnectionId::EMPTY, scid: ConnectionId::EMPTY };
+    {
+        let (ours, theirs) = (client.early.as_mut().expect("keys"), server.early.as_mut().expect("keys"));
+        assert!(!carry(ours, theirs, &header, 0));
+    }
+    talk(&mut client, &mut server, usize::MAX).expect("they agree");
+    assert!(client.tls.is_early_data_accepted());
+    assert!(client.tls.summary().resumed && server.tls.summary().resumed);
+    assert_eq!(client.tls.remembered_params(), None);
+}
+
+#[test]
+fn a_server_whose_limits_shrank_falls_back_to_a_whole_handshake() {
+    let (mut client, mut server) = again(&[7, 8], Some(&[7, 7]));
+    talk(&mut client, &mut server, usize::MAX).expect("they agree");
+    assert!(client.early.is_some() && server.early.is_none());
+    assert!(!client.tls.is_early_data_accepted() && !client.tls.summary().resumed);
+}
+
+#[test]
+fn a_server_that_takes_no_early_data_any_more_resumes_without() {
+    let (mut client, mut server) = again(&[7, 8], None);
+    talk(&mut client, &mut server, usize::MAX).expect("they agree");
+    assert!(client.early.is_some() && server.early.is_none());
+    assert!(!client.tls.is_early_data_accepted() && client.tls.summary().resumed);
 }
 
 fn established(configs: Configs) -> (End, End) {
@@ -229,7 +289,7 @@ fn the_clients_parameters_are_offered_once_its_hello_is_whole() {
     assert_eq!(server.tls.offered_params(), None);
     assert_eq!(server.tls.read(Level::Initial, &[*last]), Ok(()));
     assert_eq!(server.tls.offered_params(), Some(&b"client params"[..]));
-    assert_eq!(server.tls.begin(Vec::new()), Ok(()));
+    assert_eq!(server.tls.begin(Vec::new(), None), Ok(()));
     assert_eq!(server.tls.offered_params(), None);
     assert_eq!(server.tls.peer_params(), None);
 }
@@ -358,17 +418,27 @@ fn the_embedders_key_log_hears_what_it_asked_for() {
             self.0.lock().expect("nobody panics").push(label.to_owned());
         }
         fn will_log(&self, label: &str) -> bool {
-            label == "CLIENT_TRAFFIC_SECRET_0"
+            label == "CLIENT_TRAFFIC_SECRET_0" || label == "CLIENT_EARLY_TRAFFIC_SECRET"
         }
     }
     let log = Arc::new(Asked::default());
     let mut configs = configs();
     configs.client.key_log = Arc::clone(&log) as Arc<dyn KeyLog>;
     configs.server.key_log = Arc::clone(&log) as Arc<dyn KeyLog>;
-    let (mut client, mut server) = established(configs);
+    let again = Configs { client: configs.client.clone(), server: configs.server.clone() };
+    let (mut client, mut server) = ends(configs);
+    server.limits = Some([1].into());
+    talk(&mut client, &mut server, usize::MAX).expect("they agree");
     assert_eq!(*log.0.lock().expect("nobody panics"), ["CLIENT_TRAFFIC_SECRET_0"; 2]);
     assert_eq!((client.rings.len(), server.rings.len()), (2, 2));
     assert!(client.ring(Level::OneRtt).check().is_ok() && server.ring(Level::OneRtt).check().is_ok());
+
+    log.0.lock().expect("nobody panics").clear();
+    let (mut client, mut server) = ends(again);
+    server.limits = Some([1].into());
+    assert!(talk(&mut client, &mut server, usize::MAX).is_ok());
+    let heard = log.0.lock().expect("nobody panics");
+    assert_eq!(heard[..2], ["CLIENT_EARLY_TRAFFIC_SECRET"; 2], "of the second connection both tell it");
 }
 
 #[test]

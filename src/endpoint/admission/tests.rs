@@ -242,6 +242,7 @@ fn cleared(datagram: &[u8]) -> Vec<u8> {
         ack_eliciting: true,
         in_flight: true,
         probing: false,
+        is_long: true,
         records: 0..0,
     };
     bytes[0] &= !FIXED;
