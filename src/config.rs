@@ -497,7 +497,9 @@ impl ClientConfig {
     /// Shows the server a token that it gave earlier, by [`ConnectionEvent::NewToken`](crate::ConnectionEvent::NewToken).
     ///
     /// For one connection: a second one with the same token can be told to be of the same client, and a server believes
-    /// a token once (RFC 9000, Section 8.1.3).
+    /// a token once (RFC 9000, Section 8.1.3). It is good for the version of the connection that it was given on alone
+    /// ([`Connection::version`](crate::Connection::version)): begin with that one
+    /// ([`first_version`](Self::first_version)).
     ///
     /// # Errors
     ///

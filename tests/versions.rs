@@ -227,6 +227,57 @@ fn a_retry_is_of_the_version_it_answers_and_the_handshake_of_the_one_that_is_agr
     }
 }
 
+/// The token that such a server gives a client whose connection becomes one of version 2.
+fn earned(world: &mut World, from: HostId) -> Vec<u8> {
+    let config = Arc::new(client(V1, &[V2, V1]));
+    let conn = world.connect_with(from, SERVER, config, Client::echoes(1, Duration::ZERO));
+    world.run_for(secs(1));
+    assert_eq!(version_of(world, conn), V2);
+    let token = world.at(from).said(conn.handle).find_map(|(_, event)| match event {
+        ConnectionEvent::NewToken(token) => Some(token.clone()),
+        _ => None,
+    });
+    token.expect("a server gives a token")
+}
+
+#[test]
+fn a_token_saves_the_retry_in_the_version_it_was_given_in_alone() {
+    for (first, retries) in [(V2, 0), (V1, 1)] {
+        let mut world = World::new();
+        world.host(SERVER, wary(), Some(|| Box::<sim::Server>::default()));
+        let from = world.client(CLIENT);
+        let token = earned(&mut world, from);
+        let tape = record(&mut world);
+        let config = Arc::new(client(first, &[V2, V1]).token(&token).expect("a token"));
+        let conn = world.connect_with(from, SERVER, config, Client::echoes(1, Duration::ZERO));
+        world.run_well(secs(2));
+        assert_eq!(version_of(&world, conn), V2);
+        let seen = tape.borrow().iter().filter(|(_, kind, _)| *kind == Kind::Retry).count();
+        assert_eq!(seen, retries, "{first}");
+    }
+}
+
+#[test]
+fn a_client_that_begins_anew_in_another_version_does_not_show_its_token() {
+    // The token of the first Initial of each version, as it stands behind the two IDs of eight bytes.
+    let mut world = World::new();
+    let tokens: Rc<RefCell<Vec<(u32, u8)>>> = Rc::default();
+    let seen = Rc::clone(&tokens);
+    world.tap(move |_, datagram| {
+        if datagram.from == addr(CLIENT) && Shape::of(&datagram.payload).has(Kind::Initial) {
+            let version = u32::from_be_bytes(datagram.payload[1..5].try_into().expect("four"));
+            seen.borrow_mut().push((version, datagram.payload[23]));
+        }
+        Verdict::Pass
+    });
+    let config = client(V1, &[V1, V2]).token(&[7; 20]).expect("a token");
+    let (_, conn) = pair(&mut world, server(Some(&[V2])), config);
+    world.run_well(secs(1));
+    assert_eq!(version_of(&world, conn), V2);
+    let tokens = tokens.borrow();
+    assert_eq!((tokens[0], tokens[1]), ((ONE, 20), (TWO, 0)));
+}
+
 /// A client whose ClientHello fills two datagrams.
 fn long_winded() -> ClientConfig {
     let names: Vec<Vec<u8>> = (0..60u8).map(|number| vec![b'a' + number % 26; 20]).collect();

@@ -303,8 +303,13 @@ impl Connection {
     fn token(&self) -> &[u8] {
         match &self.role {
             Role::Client { retried: Some(retried), .. } => &retried.token,
-            Role::Client { retried: None, config, .. } => &config.token,
-            Role::Server { .. } => &[],
+            // A token of one version begins no connection in another (RFC 9369, Section 5).
+            Role::Client { retried: None, config, .. }
+                if self.versions.original() == config.versions.first =>
+            {
+                &config.token
+            }
+            Role::Client { retried: None, .. } | Role::Server { .. } => &[],
         }
     }
 

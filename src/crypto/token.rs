@@ -1,6 +1,6 @@
 //! Address validation tokens: what a server wants to be told again, sealed for itself (RFC 9000, Section 8.1.4).
 //!
-//! Two kinds: a Retry token comes back at once from the same address and port, a token of NEW_TOKEN comes later from the
+//! Each is of one version of QUIC and proves nothing in another (RFC 9369, Section 5). Two kinds: a Retry token comes back at once from the same address and port, a token of NEW_TOKEN comes later from the
 //! same IP address. Each is sealed under a key of its own, derived from the secret and 16 random bytes in the token, so
 //! that servers that share the secret never use a nonce twice. How old a token may be, and whether it was used before,
 //! is for others to say: times are microseconds since an epoch that those servers share.
@@ -14,6 +14,7 @@ use ring::hmac;
 
 use crate::codec::{Reader, Truncated};
 use crate::id::ConnectionId;
+use crate::packet::Version;
 
 /// Random bytes at the front of a token.
 pub const SALT_LEN: usize = 16;
@@ -28,6 +29,8 @@ const NEW_TOKEN: u8 = 1;
 pub enum Token {
     /// The token of a Retry packet.
     Retry {
+        /// That of the Retry.
+        version: Version,
         /// Whom the Retry was sent to.
         address: SocketAddr,
         /// When, in microseconds.
@@ -39,6 +42,8 @@ pub enum Token {
     },
     /// The token of a NEW_TOKEN frame.
     Later {
+        /// That of the connection it was given on.
+        version: Version,
         /// Whom it was given to.
         ip: IpAddr,
         /// When, in microseconds.
@@ -50,8 +55,9 @@ impl Token {
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
-            Self::Retry { address, issued, original_dcid, scid } => {
+            Self::Retry { version, address, issued, original_dcid, scid } => {
                 out.push(RETRY);
+                out.extend(version.wire().to_be_bytes());
                 out.extend(issued.to_be_bytes());
                 encode_ip(address.ip(), &mut out);
                 out.extend(address.port().to_be_bytes());
@@ -60,8 +66,9 @@ impl Token {
                     out.extend_from_slice(id);
                 }
             }
-            Self::Later { ip, issued } => {
+            Self::Later { version, ip, issued } => {
                 out.push(NEW_TOKEN);
+                out.extend(version.wire().to_be_bytes());
                 out.extend(issued.to_be_bytes());
                 encode_ip(*ip, &mut out);
             }
@@ -72,6 +79,7 @@ impl Token {
     fn decode(plain: &[u8]) -> Result<Option<Self>, Truncated> {
         let mut reader = Reader::new(plain);
         let kind = reader.u8()?;
+        let Some(version) = Version::from_wire(reader.u32()?) else { return Ok(None) };
         let issued = u64::from_be_bytes(reader.array()?);
         let ip = IpAddr::from(reader.array::<16>()?).to_canonical();
         let token = match kind {
@@ -79,9 +87,9 @@ impl Token {
                 let address = SocketAddr::new(ip, reader.u16()?);
                 let ids = [decode_id(&mut reader)?, decode_id(&mut reader)?];
                 let [Some(original_dcid), Some(scid)] = ids else { return Ok(None) };
-                Self::Retry { address, issued, original_dcid, scid }
+                Self::Retry { version, address, issued, original_dcid, scid }
             }
-            NEW_TOKEN => Self::Later { ip, issued },
+            NEW_TOKEN => Self::Later { version, ip, issued },
             _ => return Ok(None),
         };
         Ok(Some(token).filter(|_| reader.is_empty()))
@@ -160,6 +168,7 @@ mod tests {
 
     fn retry() -> Token {
         Token::Retry {
+            version: Version::V1,
             address: ([192, 0, 2, 1], 5000).into(),
             issued: 0x0102_0304_0506_0708,
             original_dcid: id(&[7; 8]),
@@ -168,12 +177,13 @@ mod tests {
     }
 
     fn later() -> Token {
-        Token::Later { ip: [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), issued: 1_000_000 }
+        let ip = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into();
+        Token::Later { version: Version::V2, ip, issued: 1_000_000 }
     }
 
     #[test]
     fn a_retry_token_says_this() {
-        let mut plain = vec![0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let mut plain = vec![0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8];
         plain.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0x13, 0x88]);
         plain.extend([8, 7, 7, 7, 7, 7, 7, 7, 7, 2, 8, 9]);
         assert_eq!(retry().encode(), plain);
@@ -182,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_token_for_later_says_this() {
-        let mut plain = vec![1, 0, 0, 0, 0, 0, 0x0f, 0x42, 0x40];
+        let mut plain = vec![1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 0, 0, 0x0f, 0x42, 0x40];
         plain.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!(later().encode(), plain);
         assert_eq!(Token::decode(&plain), Ok(Some(later())));
@@ -202,7 +212,7 @@ mod tests {
     fn tokens_of_the_same_words_have_nothing_in_common() {
         let key = TokenKey::new([1; 32]);
         let (one, other) = (key.seal([3; 16], &later()), key.seal([4; 16], &later()));
-        assert_eq!((one.len(), other.len()), (57, 57));
+        assert_eq!((one.len(), other.len()), (61, 61));
         assert!(one[16..].iter().zip(&other[16..]).filter(|(a, b)| a == b).count() < 8);
     }
 

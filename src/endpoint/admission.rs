@@ -48,7 +48,7 @@ impl Endpoint {
             return;
         }
         let Some(token) = initial_token(datagram) else { return self.stats.drop(DropReason::Malformed) };
-        let proof = self.tokens.judge(now, path.remote, &dcid, token);
+        let proof = self.tokens.judge(now, path.remote, (version, &dcid), token);
         let before_retry = match proof {
             Proof::Retried { original_dcid } => Some(original_dcid),
             Proof::Nothing | Proof::Earlier { .. } | Proof::Invalid => None,
@@ -142,7 +142,8 @@ impl Endpoint {
             return false;
         }
         let scid = self.retry_id();
-        let token = self.tokens.retry(now, self.rng.bytes(), path.remote, caller.dcid, scid);
+        let token =
+            self.tokens.retry(now, self.rng.bytes(), path.remote, (caller.version, caller.dcid), scid);
         let [random] = self.rng.bytes();
         let mut bytes = vec![0; usize::from(MIN_DATAGRAM)];
         let retry = Retry { version: caller.version, dcid: caller.scid, scid, token: &token };
@@ -173,9 +174,10 @@ impl Endpoint {
     /// A server's handshake is confirmed: its client gets a token for later.
     pub(super) fn on_confirmed(&mut self, now: Instant, handle: ConnectionHandle) {
         self.on_proved(handle);
-        let Some(ip) = self.connection(handle).map(|connection| connection.remote().ip()) else { return };
+        let known = self.connection(handle).map(|known| (known.version(), known.remote().ip()));
+        let Some((version, ip)) = known else { return };
         if self.config.new_tokens {
-            let token = self.tokens.later(now, self.rng.bytes(), ip);
+            let token = self.tokens.later(now, self.rng.bytes(), version, ip);
             if let Some(slot) = self.slot_mut(handle) {
                 slot.connection.give_token(token);
             }

@@ -9,6 +9,7 @@ use super::replays::Replays;
 use crate::config::EndpointConfig;
 use crate::crypto::{SALT_LEN, Token, TokenKey};
 use crate::id::ConnectionId;
+use crate::packet::Version;
 use crate::rng::Rng;
 use crate::time::{Instant, micros};
 
@@ -68,33 +69,42 @@ impl Tokens {
         self.epoch.saturating_add(now.as_micros())
     }
 
-    /// The token of a Retry that tells a client to go on to `scid`; `salt` is random.
+    /// The token of a Retry that answers an Initial of this version to `original_dcid` and tells its client to go on to
+    /// `scid`; `salt` is random.
     pub fn retry(
         &self,
         now: Instant,
         salt: [u8; SALT_LEN],
         address: SocketAddr,
-        original_dcid: ConnectionId,
+        (version, original_dcid): (Version, ConnectionId),
         scid: ConnectionId,
     ) -> Vec<u8> {
-        self.key.seal(salt, &Token::Retry { address, issued: self.shared(now), original_dcid, scid })
+        let issued = self.shared(now);
+        self.key.seal(salt, &Token::Retry { version, address, issued, original_dcid, scid })
     }
 
-    /// The token of a NEW_TOKEN; `salt` is random.
-    pub fn later(&self, now: Instant, salt: [u8; SALT_LEN], ip: IpAddr) -> Vec<u8> {
-        self.key.seal(salt, &Token::Later { ip, issued: self.shared(now) })
+    /// The token of a NEW_TOKEN on a connection of this version; `salt` is random.
+    pub fn later(&self, now: Instant, salt: [u8; SALT_LEN], version: Version, ip: IpAddr) -> Vec<u8> {
+        self.key.seal(salt, &Token::Later { version, ip, issued: self.shared(now) })
     }
 
-    /// What `token` proves of the client at `remote` whose Initial goes to `dcid`.
-    pub fn judge(&mut self, now: Instant, remote: SocketAddr, dcid: &ConnectionId, token: &[u8]) -> Proof {
+    /// What `token` proves of the client at `remote` whose Initial is of this version and goes to `dcid`.
+    pub fn judge(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        (asked, dcid): (Version, &ConnectionId),
+        token: &[u8],
+    ) -> Proof {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         match self.key.open(token) {
-            Some((_, Token::Retry { address, issued, original_dcid, scid })) => {
-                let fits = address == remote && scid == *dcid && self.is_fresh(now, issued, RETRY_LIFETIME);
+            Some((_, Token::Retry { version, address, issued, original_dcid, scid })) => {
+                let fits = version == asked && address == remote && scid == *dcid;
+                let fits = fits && self.is_fresh(now, issued, RETRY_LIFETIME);
                 if fits { Proof::Retried { original_dcid } } else { Proof::Invalid }
             }
-            Some((salt, Token::Later { ip, issued })) => {
-                let fits = ip == remote.ip() && self.is_fresh(now, issued, self.lifetime);
+            Some((salt, Token::Later { version, ip, issued })) => {
+                let fits = version == asked && ip == remote.ip() && self.is_fresh(now, issued, self.lifetime);
                 let shared = self.shared(now);
                 let permitted = fits && self.used.permits(shared, self.remembered(), &salt);
                 if permitted { Proof::Earlier { salt } } else { Proof::Nothing }
@@ -125,6 +135,7 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
+    use super::Version::{V1, V2};
     use super::*;
     use crate::rng::SeededRng;
 
@@ -152,8 +163,8 @@ mod tests {
     #[test]
     fn a_retry_token_proves_the_address_it_was_sent_to() {
         let mut tokens = tokens(1, 0);
-        let token = tokens.retry(at(100), SALT, addr(CLIENT), id(1), id(2));
-        let mut judge = |now, from, dcid| tokens.judge(at(now), addr(from), &id(dcid), &token);
+        let token = tokens.retry(at(100), SALT, addr(CLIENT), (V1, id(1)), id(2));
+        let mut judge = |now, from, dcid| tokens.judge(at(now), addr(from), (V1, &id(dcid)), &token);
         assert_eq!(judge(115, CLIENT, 2), Proof::Retried { original_dcid: id(1) });
         assert_eq!(judge(115, "[::ffff:192.0.2.1]:5000", 2), Proof::Retried { original_dcid: id(1) });
         assert_eq!(judge(116, CLIENT, 2), Proof::Invalid);
@@ -166,9 +177,9 @@ mod tests {
     #[test]
     fn a_token_for_later_proves_the_ip_address_once_and_for_a_day() {
         let mut tokens = tokens(1, 0);
-        let token = tokens.later(at(100), SALT, addr(CLIENT).ip());
+        let token = tokens.later(at(100), SALT, V1, addr(CLIENT).ip());
         let day = 24 * 3600;
-        let judge = |tokens: &mut Tokens, now, from| tokens.judge(at(now), addr(from), &id(3), &token);
+        let judge = |tokens: &mut Tokens, now, from| tokens.judge(at(now), addr(from), (V1, &id(3)), &token);
         assert_eq!(judge(&mut tokens, 100 + day, "192.0.2.1:9"), Proof::Earlier { salt: SALT });
         assert_eq!(judge(&mut tokens, 101 + day, "192.0.2.1:9"), Proof::Nothing);
         assert_eq!(judge(&mut tokens, 100, "192.0.2.2:9"), Proof::Nothing);
@@ -177,17 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_one_version_proves_nothing_in_the_other() {
+        let mut tokens = tokens(1, 0);
+        let retry = tokens.retry(at(100), SALT, addr(CLIENT), (V1, id(1)), id(2));
+        let later = tokens.later(at(100), SALT, V2, addr(CLIENT).ip());
+        let mut judge = |version, token| tokens.judge(at(101), addr(CLIENT), (version, &id(2)), token);
+        assert_eq!((judge(V2, &retry), judge(V1, &later)), (Proof::Invalid, Proof::Nothing));
+        assert!(judge(V1, &retry).is_valid() && judge(V2, &later).is_valid());
+    }
+
+    #[test]
     fn servers_with_one_secret_and_one_time_believe_each_other() {
         let (one, mut same, mut other) = (tokens(1, 1000), tokens(1, 3000), tokens(2, 1000));
-        let token = one.retry(at(2500), SALT, addr(CLIENT), id(1), id(2));
-        assert!(same.judge(at(505), addr(CLIENT), &id(2), &token).is_valid());
-        assert_eq!(same.judge(at(600), addr(CLIENT), &id(2), &token), Proof::Invalid);
-        assert_eq!(other.judge(at(2505), addr(CLIENT), &id(2), &token), Proof::Nothing);
+        let token = one.retry(at(2500), SALT, addr(CLIENT), (V1, id(1)), id(2));
+        assert!(same.judge(at(505), addr(CLIENT), (V1, &id(2)), &token).is_valid());
+        assert_eq!(same.judge(at(600), addr(CLIENT), (V1, &id(2)), &token), Proof::Invalid);
+        assert_eq!(other.judge(at(2505), addr(CLIENT), (V1, &id(2)), &token), Proof::Nothing);
     }
 
     #[test]
     fn nothing_proves_nothing() {
-        assert_eq!(tokens(1, 0).judge(at(0), addr(CLIENT), &id(1), b""), Proof::Nothing);
-        assert_eq!(tokens(1, 0).judge(at(0), addr(CLIENT), &id(1), &[0; 60]), Proof::Nothing);
+        assert_eq!(tokens(1, 0).judge(at(0), addr(CLIENT), (V1, &id(1)), b""), Proof::Nothing);
+        assert_eq!(tokens(1, 0).judge(at(0), addr(CLIENT), (V1, &id(1)), &[0; 60]), Proof::Nothing);
     }
 }
