@@ -75,11 +75,6 @@ impl Versions {
         Self { original, current: original, tale: Tale::Server { former: None } }
     }
 
-    /// The version of the client's first flight.
-    pub fn original(&self) -> Version {
-        self.original
-    }
-
     /// The version in use.
     pub fn current(&self) -> Version {
         self.current
