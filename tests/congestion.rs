@@ -23,8 +23,9 @@ const INITIAL_WINDOW: u64 = 12_000;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::NewReno, Algorithm::Cubic];
 
+/// Datagrams of 1200 bytes throughout, so that windows can be counted in them.
 fn builder() -> TransportConfigBuilder {
-    TransportConfig::builder()
+    TransportConfig::builder().mtu_discovery(None)
 }
 
 /// A server and a client, each with its settings.
