@@ -29,10 +29,9 @@ impl Connection {
             Phase::Established { confirmed: true } => {}
         }
         let begun = self.begin_keys(now);
-        let waits = begun == Err(KeyUpdateError::Unacknowledged)
-            && !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data);
-        if begun.is_ok() || waits {
-            // Without a packet the peer would not learn of it, nor would it acknowledge what has the present keys.
+        if begun == Err(KeyUpdateError::Unacknowledged)
+            && !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data)
+        {
             self.control.ask();
         }
         begun
@@ -43,6 +42,8 @@ impl Connection {
         let space = self.spaces.get_mut(SpaceId::Data).ok_or(KeyUpdateError::NotConfirmed)?;
         space.keys.update(now, space.received.expected(), next_number)?;
         self.stats.own_key_updates += 1;
+        // Without a packet the peer would not learn of it.
+        self.control.ask();
         Ok(())
     }
 

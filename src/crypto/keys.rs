@@ -88,7 +88,7 @@ struct Updates {
     /// How many updates there were, the peer's and ours.
     count: u64,
     /// Who wants to know the secrets.
-    log: Option<UpdateLog>,
+    log: Option<Box<UpdateLog>>,
 }
 
 /// The key of the phase before, for packets that were delayed.
@@ -167,7 +167,7 @@ impl KeyRing {
     /// Tells this log the secrets of all phases to come.
     pub fn log_updates(&mut self, log: UpdateLog) {
         if let Some(updates) = &mut self.updates {
-            updates.log = Some(log);
+            updates.log = Some(Box::new(log));
         }
     }
 
