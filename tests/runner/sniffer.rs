@@ -116,7 +116,8 @@ impl<'a> Header<'a> {
         if first & 0x80 == 0 {
             let dcid = take(&mut rest, ID_LEN)?.to_vec();
             *datagram = &[];
-            return (first & 0x40 != 0).then_some(Self {
+            // Zeros behind the last packet are none. The QUIC bit says nothing (RFC 9287).
+            return whole.iter().any(|byte| *byte != 0).then_some(Self {
                 kind: Kind::OneRtt,
                 version: 0,
                 dcid,
