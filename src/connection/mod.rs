@@ -10,6 +10,8 @@ mod datagrams;
 mod delivery;
 mod dispatch;
 mod early_data;
+mod follow;
+mod gate;
 mod glitches;
 mod handshake;
 mod idle;

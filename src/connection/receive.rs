@@ -12,7 +12,7 @@ use crate::frame::{Frames, PacketKind};
 use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
 use crate::net::{Ecn, FourTuple};
 use crate::packet::{Packet, PacketHeader, Packets, has_fixed_bit, is_short, reset};
-use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
+use crate::path::PathState;
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -431,68 +431,6 @@ impl Connection {
         }
     }
 
-    /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    fn gate(
-        &mut self,
-        now: Instant,
-        came: &Came<'_>,
-        space: SpaceId,
-        number: PacketNumber,
-        dcid: &[u8],
-    ) -> Result<PathId, DropReason> {
-        let home = self.paths.home();
-        if home.tuple.matches(*came.path) {
-            return Ok(home.id);
-        }
-        match self.role {
-            Role::Client { .. } => self.client_gate(*came.path, space, number),
-            Role::Server { .. } => self.server_gate(now, *came.path, space, dcid),
-        }
-    }
-
-    /// A server lets a client come from anywhere once the handshake is confirmed, on a bounded number of paths.
-    fn server_gate(
-        &mut self,
-        now: Instant,
-        mut from: FourTuple,
-        space: SpaceId,
-        dcid: &[u8],
-    ) -> Result<PathId, DropReason> {
-        let home = self.paths.home().tuple;
-        if self.steering.has_left(from.local) {
-            // What was sent to where we were is as good as sent here (rules, 4.4).
-            from.local = home.local;
-        }
-        if let Some(known) = self.paths.at(from) {
-            return Ok(known);
-        }
-        if !home.local.matches(from.local) {
-            return Err(DropReason::LocalAddress);
-        }
-        if space != SpaceId::Data || !self.phase.is_confirmed() {
-            return Err(DropReason::Gate);
-        }
-        if self.paths.len() > MAX_FOREIGN_PATHS {
-            let keep = [self.paths.former(), self.paths.fallback()];
-            let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
-            self.forget_path(oldest.ok_or(DropReason::Gate)?);
-        }
-        let tuple = FourTuple { local: home.local, remote: from.remote };
-        // A new address wants an ID it was not seen with.
-        let dcid = match self.remote_ids.bind(tuple) {
-            Some(bound) => bound.id,
-            // A client that does not know that it moved is known by the one in use (RFC 9000, Section 9.5).
-            None if self.moves.knows_by(dcid) => self.paths.home().dcid,
-            // One that does can be listened to, but not answered until it has issued another.
-            None => return Ok(PathId::MUTE),
-        };
-        self.remote_ids.mark_used(tuple);
-        let id = self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() });
-        // A client that only probes may be about to move: it finds its new address proved then (Section 9.6.3).
-        self.try_path(now, id);
-        Ok(id)
-    }
-
     pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
         let (config, sizes) = (&self.config, self.sizes());
         self.paths.add(|id| super::fresh_path(config, sizes, id, tuple, dcid, state))
@@ -526,45 +464,6 @@ impl Connection {
                 }
                 self.server_arrival(now, seen.ack_eliciting);
             }
-        }
-    }
-
-    /// A server follows its client at once, within the limit of three (RFC 9000, Section 9.3).
-    fn follow(&mut self, now: Instant, seen: &Seen<'_>) {
-        let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
-        let Some(old) = self.paths.move_home(seen.path) else { return };
-        self.moves.know_by(seen.dcid);
-        let home = self.paths.home();
-        let (tuple, proven) = (home.tuple, home.is_validated());
-        let remote = tuple.remote;
-        self.remote_ids.adopt(tuple, from);
-        if proven {
-            self.paths.set_fallback(None);
-        } else if was_proven {
-            self.paths.set_fallback(Some(old));
-        }
-        if !proven {
-            let data = self.rng.bytes();
-            let pto = self.pto();
-            self.paths.home_mut().validation.begin(now, data, pto);
-        }
-        self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from: from.remote, to: remote });
-        if proven {
-            self.keep_former(now, old);
-        } else if let Some(path) = self.paths.get_mut(old) {
-            // The path just left is asked too, since the move may be an attacker's (Section 9.3.3).
-            let data = self.rng.bytes();
-            path.validation.want(data);
-        }
-    }
-
-    /// Keeps a path that was home for three PTO more.
-    pub(super) fn keep_former(&mut self, now: Instant, id: PathId) {
-        let pto = self.pto();
-        let own = self.paths.get(id).map(|p| p.rtt_view(self.peer.max_ack_delay).pto_base(SpaceId::Data));
-        let longer = own.unwrap_or(pto).max(pto);
-        if let Some(before) = self.paths.set_former(id, now + longer.saturating_mul(3)) {
-            self.forget_path(before);
         }
     }
 }

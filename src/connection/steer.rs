@@ -22,7 +22,6 @@ use crate::net::{FourTuple, Local};
 use crate::packet::PacketWriter;
 use crate::path::{Path, PathState};
 use crate::recovery::{Fates, Recovery, Rtt};
-use crate::stats::DropReason;
 use crate::time::Instant;
 
 /// Spare connection IDs that a client which agreed on migration keeps issued [2.10].
@@ -40,7 +39,7 @@ pub(super) struct Steering {
 }
 
 impl Steering {
-    fn client(&self) -> Option<&Client> {
+    pub(super) fn client(&self) -> Option<&Client> {
         match &self.migration {
             Some(Migration::Client(client)) => Some(client),
             Some(Migration::Server(_)) | None => None,
@@ -301,34 +300,10 @@ impl Connection {
         self.tell_client(now, ClientInput::Frame { number: seen.number, from: seen.from.remote, frame })
     }
 
-    // ---- the gate -----------------------------------------------------------------------------------
-
-    /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
-    pub(super) fn client_gate(
-        &mut self,
-        from: FourTuple,
-        space: SpaceId,
-        number: PacketNumber,
-    ) -> Result<PathId, DropReason> {
-        if let Some(known) = self.paths.at(from)
-            && (self.paths.former() == Some(known) || self.moves.probes(known))
-        {
-            return Ok(known);
-        }
-        if !self.local().matches(from.local) {
-            return Err(DropReason::LocalAddress);
-        }
-        let client = self.steering.client().ok_or(DropReason::Gate)?;
-        let home = self.remote();
-        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home)
-        {
-            return Err(DropReason::Gate);
-        }
-        self.candidate(from.remote).ok_or(DropReason::Gate)
-    }
+    // ---- candidates ---------------------------------------------------------------------------------
 
     /// The path to a candidate; `None` if there is no connection ID to show there.
-    fn candidate(&mut self, address: SocketAddr) -> Option<PathId> {
+    pub(super) fn candidate(&mut self, address: SocketAddr) -> Option<PathId> {
         if let Some(known) = self.paths.to(address) {
             return Some(known);
         }
@@ -392,17 +367,6 @@ impl Connection {
         {
             let address = self.remote();
             self.inform_client(now, ClientInput::Proved { address, padded: true, number });
-        }
-    }
-
-    /// A server's path to its client was proved: the one it came from lingers.
-    fn on_client_proved(&mut self, now: Instant, id: PathId) {
-        if id != self.paths.home().id {
-            return;
-        }
-        if let Some(old) = self.paths.fallback() {
-            self.paths.set_fallback(None);
-            self.keep_former(now, old);
         }
     }
 

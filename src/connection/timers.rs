@@ -225,26 +225,4 @@ impl Connection {
             }
         }
     }
-
-    /// A path did not answer: a server goes back to the address it knows (RFC 9000, Section 9.3.2).
-    fn on_validation_failed(&mut self, id: PathId) {
-        if self.side().is_client() {
-            return self.on_path_failed(id);
-        }
-        if id != self.paths.home().id {
-            return self.forget_path(id);
-        }
-        let Some(fallback) = self.paths.fallback() else {
-            // Without an address that was ever proved there is nobody to tell.
-            return self.vanish(CloseReason::TimedOut);
-        };
-        let (before, failed) = (self.paths.home().tuple, self.paths.home().id);
-        self.paths.move_home(fallback);
-        self.paths.set_fallback(None);
-        let home = self.paths.home().tuple;
-        self.remote_ids.adopt(home, before);
-        self.forget_path(failed);
-        let (from, to) = (before.remote, home.remote);
-        self.events.push_back(crate::event::ConnectionEvent::PeerMoved { from, to });
-    }
 }

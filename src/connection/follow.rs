@@ -1,0 +1,82 @@
+//! A server follows its client: at once, on trust, and back again if the trust was misplaced (RFC 9000, Section 9.3).
+
+use super::Connection;
+use super::receive::Seen;
+use crate::error::CloseReason;
+use crate::event::ConnectionEvent;
+use crate::id::{PathId, SpaceId};
+use crate::time::Instant;
+
+impl Connection {
+    /// A server follows its client at once, within the limit of three (RFC 9000, Section 9.3).
+    pub(super) fn follow(&mut self, now: Instant, seen: &Seen<'_>) {
+        let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
+        let Some(old) = self.paths.move_home(seen.path) else { return };
+        self.moves.know_by(seen.dcid);
+        let home = self.paths.home();
+        let (tuple, proven) = (home.tuple, home.is_validated());
+        let remote = tuple.remote;
+        self.remote_ids.adopt(tuple, from);
+        if proven {
+            self.paths.set_fallback(None);
+        } else if was_proven {
+            self.paths.set_fallback(Some(old));
+        }
+        if !proven {
+            let data = self.rng.bytes();
+            let pto = self.pto();
+            self.paths.home_mut().validation.begin(now, data, pto);
+        }
+        self.events.push_back(ConnectionEvent::PeerMoved { from: from.remote, to: remote });
+        if proven {
+            self.keep_former(now, old);
+        } else if let Some(path) = self.paths.get_mut(old) {
+            // The path just left is asked too, since the move may be an attacker's (Section 9.3.3).
+            let data = self.rng.bytes();
+            path.validation.want(data);
+        }
+    }
+
+    /// Keeps a path that was home for three PTO more.
+    pub(super) fn keep_former(&mut self, now: Instant, id: PathId) {
+        let pto = self.pto();
+        let own = self.paths.get(id).map(|p| p.rtt_view(self.peer.max_ack_delay).pto_base(SpaceId::Data));
+        let longer = own.unwrap_or(pto).max(pto);
+        if let Some(before) = self.paths.set_former(id, now + longer.saturating_mul(3)) {
+            self.forget_path(before);
+        }
+    }
+
+    /// A server's path to its client was proved: the one it came from lingers.
+    pub(super) fn on_client_proved(&mut self, now: Instant, id: PathId) {
+        if id != self.paths.home().id {
+            return;
+        }
+        if let Some(old) = self.paths.fallback() {
+            self.paths.set_fallback(None);
+            self.keep_former(now, old);
+        }
+    }
+
+    /// A path did not answer: a server goes back to the address it knows (RFC 9000, Section 9.3.2).
+    pub(super) fn on_validation_failed(&mut self, id: PathId) {
+        if self.side().is_client() {
+            return self.on_path_failed(id);
+        }
+        if id != self.paths.home().id {
+            return self.forget_path(id);
+        }
+        let Some(fallback) = self.paths.fallback() else {
+            // Without an address that was ever proved there is nobody to tell.
+            return self.vanish(CloseReason::TimedOut);
+        };
+        let (before, failed) = (self.paths.home().tuple, self.paths.home().id);
+        self.paths.move_home(fallback);
+        self.paths.set_fallback(None);
+        let home = self.paths.home().tuple;
+        self.remote_ids.adopt(home, before);
+        self.forget_path(failed);
+        let (from, to) = (before.remote, home.remote);
+        self.events.push_back(ConnectionEvent::PeerMoved { from, to });
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a packet may come from where it came, and which path it belongs to (RFC 9000, Section 9; server-migration
+//! rules, 2.1 and 2.2).
+//!
+//! Asked for every authentic packet, before anything is learned from it; almost all come from home.
+
+use super::receive::Came;
+use super::{Connection, Role};
+use crate::id::{PacketNumber, PathId, SpaceId};
+use crate::net::FourTuple;
+use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
+use crate::stats::DropReason;
+use crate::time::Instant;
+
+impl Connection {
+    /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
+    #[inline]
+    pub(super) fn gate(
+        &mut self,
+        now: Instant,
+        came: &Came<'_>,
+        space: SpaceId,
+        number: PacketNumber,
+        dcid: &[u8],
+    ) -> Result<PathId, DropReason> {
+        let home = self.paths.home();
+        if home.tuple.matches(*came.path) {
+            return Ok(home.id);
+        }
+        match self.role {
+            Role::Client { .. } => self.client_gate(*came.path, space, number),
+            Role::Server { .. } => self.server_gate(now, *came.path, space, dcid),
+        }
+    }
+
+    /// A server lets a client come from anywhere once the handshake is confirmed, on a bounded number of paths.
+    fn server_gate(
+        &mut self,
+        now: Instant,
+        mut from: FourTuple,
+        space: SpaceId,
+        dcid: &[u8],
+    ) -> Result<PathId, DropReason> {
+        let home = self.paths.home().tuple;
+        if self.steering.has_left(from.local) {
+            // What was sent to where we were is as good as sent here (rules, 4.4).
+            from.local = home.local;
+        }
+        if let Some(known) = self.paths.at(from) {
+            return Ok(known);
+        }
+        if !home.local.matches(from.local) {
+            return Err(DropReason::LocalAddress);
+        }
+        if space != SpaceId::Data || !self.phase.is_confirmed() {
+            return Err(DropReason::Gate);
+        }
+        if self.paths.len() > MAX_FOREIGN_PATHS {
+            let keep = [self.paths.former(), self.paths.fallback()];
+            let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
+            self.forget_path(oldest.ok_or(DropReason::Gate)?);
+        }
+        let tuple = FourTuple { local: home.local, remote: from.remote };
+        // A new address wants an ID it was not seen with.
+        let dcid = match self.remote_ids.bind(tuple) {
+            Some(bound) => bound.id,
+            // A client that does not know that it moved is known by the one in use (RFC 9000, Section 9.5).
+            None if self.moves.knows_by(dcid) => self.paths.home().dcid,
+            // One that does can be listened to, but not answered until it has issued another.
+            None => return Ok(PathId::MUTE),
+        };
+        self.remote_ids.mark_used(tuple);
+        let id = self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() });
+        // A client that only probes may be about to move: it finds its new address proved then (Section 9.6.3).
+        self.try_path(now, id);
+        Ok(id)
+    }
+
+    /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
+    fn client_gate(
+        &mut self,
+        from: FourTuple,
+        space: SpaceId,
+        number: PacketNumber,
+    ) -> Result<PathId, DropReason> {
+        if let Some(known) = self.paths.at(from)
+            && (self.paths.former() == Some(known) || self.moves.probes(known))
+        {
+            return Ok(known);
+        }
+        if !self.local().matches(from.local) {
+            return Err(DropReason::LocalAddress);
+        }
+        let client = self.steering.client().ok_or(DropReason::Gate)?;
+        let home = self.remote();
+        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home)
+        {
+            return Err(DropReason::Gate);
+        }
+        self.candidate(from.remote).ok_or(DropReason::Gate)
+    }
+}
