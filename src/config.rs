@@ -4,9 +4,11 @@
 //! an [`EndpointConfig`] holds what concerns the endpoint as a whole. All are meant to live in an `Arc` and be shared.
 
 mod endpoint;
+mod preferred;
 mod versions;
 
 use std::fmt;
+use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +16,12 @@ use crate::error::ConfigError;
 use crate::frame::MigrationTarget;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
 use crate::negotiation::{Strategy, StrategySet};
+use crate::net::Local;
 use crate::recovery::congestion::{Algorithm, Controller};
 use crate::varint::VarInt;
 
 pub use endpoint::EndpointConfig;
+pub(crate) use preferred::Preferred;
 pub(crate) use versions::{ClientVersions, ServerVersions};
 
 pub use crate::net::MIN_DATAGRAM;
@@ -444,6 +448,7 @@ pub struct ClientConfig {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) migration: Option<MigrationConfig>,
     pub(crate) token: Box<[u8]>,
+    pub(crate) preferred: Preferred,
     pub(crate) versions: ClientVersions,
     pub(crate) early_data: bool,
 }
@@ -457,6 +462,7 @@ impl ClientConfig {
             tls,
             migration: None,
             token: Box::default(),
+            preferred: Preferred::default(),
             versions: ClientVersions::default(),
             early_data: false,
         }
@@ -522,6 +528,8 @@ pub struct ServerConfig {
     pub(crate) versions: ServerVersions,
     pub(crate) disable_active_migration: bool,
     pub(crate) early_data: bool,
+    pub(crate) preferred_v4: Option<(SocketAddrV4, Local)>,
+    pub(crate) preferred_v6: Option<(SocketAddrV6, Local)>,
 }
 
 impl ServerConfig {
@@ -535,6 +543,8 @@ impl ServerConfig {
             versions: ServerVersions::default(),
             disable_active_migration: false,
             early_data: false,
+            preferred_v4: None,
+            preferred_v6: None,
         }
     }
 

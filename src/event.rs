@@ -111,7 +111,7 @@ pub enum ConnectionEvent {
     },
     /// The server's move has come further.
     Migration(MigrationEvent),
-    /// A client's path was validated, or was not.
+    /// A path that a client asked for, or that its server prefers, was validated, or was not.
     Path(PathEvent),
     /// A client's server gave a token of 1 to 768 bytes, to be shown by
     /// [`ClientConfig::token`](crate::ClientConfig::token) when connecting again. At most eight are told of.

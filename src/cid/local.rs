@@ -136,6 +136,14 @@ impl LocalIds {
         self.due += 1;
     }
 
+    /// Issues an ID that the peer is told of in the handshake, with its server's preferred address.
+    pub fn issue_in_handshake(&mut self, id: ConnectionId) {
+        self.active.reserve_exact(1);
+        self.active.push(Issued { sequence: self.next, id, announced: Announced::Known, is_outdated: false });
+        self.next += 1;
+        self.unsaid = self.next;
+    }
+
     /// How many IDs the peer was given beyond the one it uses. Those that are still to be said or to be retired do not
     /// count.
     pub fn spare_issued(&self) -> usize {
@@ -303,6 +311,17 @@ mod tests {
         assert_eq!(issue_wanted(&mut ids), 3);
         ids.set_target(0);
         assert_eq!((ids.wanted(), ids.ids().count()), (0, 6));
+    }
+
+    #[test]
+    fn an_id_of_the_handshake_counts_and_is_not_said_again() {
+        let mut ids = LocalIds::new(id(0));
+        ids.issue_in_handshake(id(1));
+        assert_eq!((ids.wanted(), ids.spare_issued()), (0, 1));
+        ids.on_peer_limit(10);
+        assert_eq!(issue_wanted(&mut ids), 1);
+        assert_eq!(said(&mut ids, 1200), [2]);
+        assert_eq!(retire(&mut ids, 1, 0), Ok(Some(id(1))));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Connection {
             Frame::DataBlocked(blocked) => self.streams.on_data_blocked(&blocked),
             Frame::StreamDataBlocked(blocked) => self.streams.on_stream_data_blocked(&blocked),
             Frame::StreamsBlocked(blocked) => self.streams.on_streams_blocked(&blocked),
-            Frame::NewConnectionId(new) => self.on_new_connection_id(&new),
+            Frame::NewConnectionId(new) => self.on_new_connection_id(now, &new),
             Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire, seen),
             Frame::PathChallenge(challenge) => {
                 self.on_path_challenge(now, seen.path, challenge.data);

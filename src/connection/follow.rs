@@ -1,7 +1,6 @@
 //! A server follows its client: at once, on trust, and back again if the trust was misplaced (RFC 9000, Section 9.3).
 
 use super::Connection;
-use super::receive::Seen;
 use crate::error::CloseReason;
 use crate::event::ConnectionEvent;
 use crate::id::{PathId, SpaceId};
@@ -9,10 +8,12 @@ use crate::time::Instant;
 
 impl Connection {
     /// A server follows its client at once, within the limit of three (RFC 9000, Section 9.3).
-    pub(super) fn follow(&mut self, now: Instant, seen: &Seen<'_>) {
+    ///
+    /// `to` is the path it came on, and `called` our connection ID that it used.
+    pub(super) fn follow(&mut self, now: Instant, to: PathId, called: &[u8]) {
         let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
-        let Some(old) = self.paths.move_home(seen.path) else { return };
-        self.moves.know_by(seen.dcid);
+        let Some(old) = self.paths.move_home(to) else { return };
+        self.moves.know_by(called);
         let home = self.paths.home();
         let (tuple, proven) = (home.tuple, home.is_validated());
         let remote = tuple.remote;
@@ -27,10 +28,13 @@ impl Connection {
             let pto = self.pto();
             self.paths.home_mut().validation.begin(now, data, pto);
         }
-        self.events.push_back(ConnectionEvent::PeerMoved { from: from.remote, to: remote });
+        if remote != from.remote {
+            self.events.push_back(ConnectionEvent::PeerMoved { from: from.remote, to: remote });
+        }
         if proven {
             self.keep_former(now, old);
-        } else if let Some(path) = self.paths.get_mut(old) {
+        }
+        if was_proven && let Some(path) = self.paths.get_mut(old) {
             // The path just left is asked too, since the move may be an attacker's (Section 9.3.3).
             let data = self.rng.bytes();
             path.validation.want(data);
@@ -50,7 +54,7 @@ impl Connection {
     /// A server's path to its client was proved: the one it came from lingers.
     pub(super) fn on_client_proved(&mut self, now: Instant, id: PathId) {
         if id != self.paths.home().id {
-            return;
+            return self.on_elsewhere_proved(now, id);
         }
         if let Some(old) = self.paths.fallback() {
             self.paths.set_fallback(None);

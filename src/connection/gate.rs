@@ -28,7 +28,10 @@ impl Connection {
         }
         match self.role {
             Role::Client { .. } => self.client_gate(*came.path, space, number),
-            Role::Server { .. } => self.server_gate(now, *came.path, space, dcid),
+            Role::Server { .. } => {
+                let newest = self.spaces.get(space).is_some_and(|space| number >= space.received.expected());
+                self.server_gate(now, *came.path, (space, newest), dcid)
+            }
         }
     }
 
@@ -37,7 +40,7 @@ impl Connection {
         &mut self,
         now: Instant,
         mut from: FourTuple,
-        space: SpaceId,
+        (space, newest): (SpaceId, bool),
         dcid: &[u8],
     ) -> Result<PathId, DropReason> {
         let home = self.paths.home().tuple;
@@ -45,10 +48,15 @@ impl Connection {
             // What was sent to where we were is as good as sent here (rules, 4.4).
             from.local = home.local;
         }
+        if newest && self.has_gone_from(from.local) {
+            return Err(DropReason::LocalAddress);
+        }
         if let Some(known) = self.paths.at(from) {
             return Ok(known);
         }
-        if !home.local.matches(from.local) {
+        if home.local.matches(from.local) {
+            from.local = home.local;
+        } else if !self.would_rather_be_at(from.local) {
             return Err(DropReason::LocalAddress);
         }
         if space != SpaceId::Data || !self.phase.is_confirmed() {
@@ -59,17 +67,16 @@ impl Connection {
             let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
             self.forget_path(oldest.ok_or(DropReason::Gate)?);
         }
-        let tuple = FourTuple { local: home.local, remote: from.remote };
         // A new address wants an ID it was not seen with.
-        let dcid = match self.remote_ids.bind(tuple) {
+        let dcid = match self.remote_ids.bind(from) {
             Some(bound) => bound.id,
             // A client that does not know that it moved is known by the one in use (RFC 9000, Section 9.5).
             None if self.moves.knows_by(dcid) => self.paths.home().dcid,
             // One that does can be listened to, but not answered until it has issued another.
             None => return Ok(PathId::MUTE),
         };
-        self.remote_ids.mark_used(tuple);
-        let id = self.add_path(tuple, dcid, PathState::Unproven { budget: Budget::new() });
+        self.remote_ids.mark_used(from);
+        let id = self.add_path(from, dcid, PathState::Unproven { budget: Budget::new() });
         // A client that only probes may be about to move: it finds its new address proved then (Section 9.6.3).
         self.try_path(now, id);
         Ok(id)
@@ -83,7 +90,7 @@ impl Connection {
         number: PacketNumber,
     ) -> Result<PathId, DropReason> {
         if let Some(known) = self.paths.at(from)
-            && (self.paths.former() == Some(known) || self.moves.probes(known))
+            && (self.paths.former() == Some(known) || self.moves.tries(known))
         {
             return Ok(known);
         }

@@ -211,6 +211,7 @@ impl Connection {
         let client = ClientParams::decode(offered)?;
         client.validate_ids(self.remote_ids.current())?;
         let versions = self.agree_on_version(client.common.version_information.as_ref())?;
+        let preferred_address = self.prefer();
         let Role::Server { config, first_dcid, before_retry } = &self.role else {
             return Err(TransportError::internal("a client answers nobody"));
         };
@@ -227,7 +228,7 @@ impl Connection {
             },
             original_destination_connection_id: before_retry.or(Some(*first_dcid)),
             stateless_reset_token: Some(self.issuer.token(&scid)),
-            preferred_address: None,
+            preferred_address,
             retry_source_connection_id: before_retry.map(|_| *first_dcid),
             suite_answer: agreement.map(|a| a.strategies().into()),
         };
@@ -309,6 +310,9 @@ impl Connection {
         if let Some(token) = server.stateless_reset_token {
             self.remote_ids.set_handshake_token(token);
         }
+        if let Some(preferred) = &server.preferred_address {
+            self.on_preferred(preferred)?;
+        }
         if server.common.disable_active_migration {
             self.moves.forbid();
         }
@@ -332,6 +336,7 @@ impl Connection {
             self.notes.push_back(Note::Confirmed(now));
             self.tls = None;
         }
+        self.try_preferred(now);
     }
 
     /// No packet to the ID that the client's first Initial went to is of use any more.

@@ -10,6 +10,7 @@ use crate::error::TransportError;
 use crate::frame::{NewConnectionId, RetireConnectionId};
 use crate::id::{ConnectionId, PathId, ResetToken};
 use crate::rng::Rng;
+use crate::time::Instant;
 
 /// Makes the IDs of all connections of an endpoint, and their reset tokens.
 #[derive(Debug)]
@@ -50,7 +51,11 @@ impl Issuer {
 }
 
 impl Connection {
-    pub(super) fn on_new_connection_id(&mut self, new: &NewConnectionId) -> Result<(), TransportError> {
+    pub(super) fn on_new_connection_id(
+        &mut self,
+        now: Instant,
+        new: &NewConnectionId,
+    ) -> Result<(), TransportError> {
         let Replaced { current, bound } = self.remote_ids.on_new(new)?;
         if let Some(id) = current {
             self.paths.home_mut().dcid = id;
@@ -63,6 +68,9 @@ impl Connection {
                 None if path != self.paths.home().id => self.forget_path(path),
                 None => {}
             }
+        }
+        if self.phase.is_confirmed() {
+            self.try_preferred(now);
         }
         Ok(())
     }

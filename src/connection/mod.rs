@@ -26,6 +26,7 @@ mod new_token;
 mod path_stats;
 mod phase;
 mod quic_bit;
+mod preferred;
 mod rebind;
 mod receive;
 mod retry;

@@ -3,8 +3,11 @@
 //! The server's address stays what it is; a server that moves is `steer`'s business. The two know of each other only
 //! what must not be said while the other is under way.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
+use super::preferred::Preference;
 use super::{Connection, Role};
 use crate::error::PathError;
 use crate::event::ConnectionEvent;
@@ -28,17 +31,25 @@ pub(super) struct Moves {
     /// Server: the ID of ours that its client called it by when it came to its home. `None`: the server itself has moved
     /// since, and is called by another for that.
     called: Option<ConnectionId>,
+    /// What became of the server's preferred address.
+    pub(super) preference: Preference,
 }
 
 impl Moves {
     /// Begins where the handshake is made; `scid` is the ID that we are known by.
     pub(super) fn new(scid: ConnectionId) -> Self {
-        Self { forbidden: false, probed: SmallVec::new(), trial: None, called: Some(scid) }
+        Self {
+            forbidden: false,
+            probed: SmallVec::new(),
+            trial: None,
+            called: Some(scid),
+            preference: Preference::None,
+        }
     }
 
-    /// Whether the application asked for this path.
-    pub(super) fn probes(&self, path: PathId) -> bool {
-        self.probed.contains(&path)
+    /// Whether a client tries this path, or has: the application asked for it, or the server prefers it.
+    pub(super) fn tries(&self, path: PathId) -> bool {
+        self.probed.contains(&path) || self.preference == Preference::Tried(path)
     }
 
     /// Whether a client calls us what it did when it came to its home, as far as that can be told: it was moved, if it
@@ -84,14 +95,14 @@ impl Connection {
         let known = self.paths.at(tuple);
         let tried = |id: PathId| self.paths.get(id).is_some_and(|path| path.is_validated());
         let id = match known {
-            Some(id) if self.moves.probes(id) && tried(id) => id,
+            Some(id) if self.moves.probed.contains(&id) && tried(id) => id,
             Some(_) => return Err(PathError::Known),
             None => {
                 if self.moves.probed.len() == MAX_PROBES {
                     let oldest = self.moves.probed.iter().copied().find(|id| tried(*id));
                     self.forget_path(oldest.ok_or(PathError::Busy)?);
                 }
-                let dcid = self.show_another(tuple)?;
+                let dcid = self.show_another(tuple).ok_or(PathError::NoConnectionId)?;
                 let id = self.add_path(tuple, dcid, PathState::Probed);
                 self.moves.probed.push(id);
                 id
@@ -130,6 +141,7 @@ impl Connection {
         }
         // Only a packet that is no probe moves us in the eyes of the server (Section 9.2).
         self.control.ask();
+        self.try_preferred(now);
         let home = self.paths.home().id;
         if self.moves.trial == Some(home) && !self.steering.awaits_move() {
             self.try_path(now, home);
@@ -142,7 +154,7 @@ impl Connection {
         let id = match self.paths.at(tuple) {
             Some(known) => known,
             None => {
-                let dcid = self.show_another(tuple)?;
+                let dcid = self.show_another(tuple).ok_or(PathError::NoConnectionId)?;
                 self.add_path(tuple, dcid, PathState::Probed)
             }
         };
@@ -175,6 +187,7 @@ impl Connection {
     /// Nothing but home is sent from there any more: whoever looks for the server does so from the new place, with other
     /// challenges under other connection IDs.
     fn leave_place(&mut self, local: Local) {
+        self.want_preferred_again();
         let others = self.paths.iter().skip(1).filter(|path| path.tuple.local.matches(local));
         let others: SmallVec<[PathId; 4]> = others.map(|path| path.id).collect();
         others.into_iter().for_each(|id| self.forget_path(id));
@@ -191,7 +204,8 @@ impl Connection {
         if !self.phase.is_confirmed() {
             return Err(PathError::NotConfirmed);
         }
-        if self.moves.forbidden {
+        // Who went where the server would rather be may go on from there (Section 18.2).
+        if self.moves.forbidden && self.moves.preference != Preference::Settled {
             return Err(PathError::Forbidden);
         }
         if local.ip.is_some_and(|ip| ip.is_ipv4() != self.remote().is_ipv4()) {
@@ -205,10 +219,10 @@ impl Connection {
     }
 
     /// A connection ID of the server's that was seen nowhere yet.
-    fn show_another(&mut self, tuple: FourTuple) -> Result<ConnectionId, PathError> {
-        let bound = self.remote_ids.bind(tuple).ok_or(PathError::NoConnectionId)?;
+    pub(super) fn show_another(&mut self, tuple: FourTuple) -> Option<ConnectionId> {
+        let bound = self.remote_ids.bind(tuple)?;
         self.remote_ids.mark_used(tuple);
-        Ok(bound.id)
+        Some(bound.id)
     }
 
     /// Asks on a path until it answers, or long enough: no sooner again than what is known of both paths permits.
@@ -222,12 +236,15 @@ impl Connection {
     }
 
     /// A client's challenge was answered.
-    pub(super) fn on_path_proved(&mut self, id: PathId, rtt: std::time::Duration) {
+    pub(super) fn on_path_proved(&mut self, now: Instant, id: PathId, rtt: Duration) {
+        if self.moves.preference == Preference::Tried(id) {
+            return self.settle_at_preferred(now, id);
+        }
         let trial = self.moves.trial == Some(id);
         if trial {
             self.moves.trial = None;
         }
-        if let Some(path) = self.paths.get(id).filter(|_| trial || self.moves.probes(id)) {
+        if let Some(path) = self.paths.get(id).filter(|_| trial || self.moves.probed.contains(&id)) {
             self.events.push_back(ConnectionEvent::Path(PathEvent::Validated { path: path.tuple, rtt }));
         }
     }
@@ -247,15 +264,22 @@ impl Connection {
 
     /// A path is forgotten: whoever asked for it is told.
     pub(super) fn on_path_forgotten(&mut self, id: PathId, path: FourTuple) {
-        if self.moves.probes(id) {
+        if self.moves.tries(id) {
             self.moves.probed.retain(|probed| *probed != id);
+            if self.moves.preference == Preference::Tried(id) {
+                self.moves.preference = Preference::None;
+            }
             self.events.push_back(ConnectionEvent::Path(PathEvent::Failed { path }));
         }
     }
 
     /// The server is elsewhere: what is known of other ways to where it was is worth nothing.
     pub(super) fn end_probes(&mut self) {
+        self.moves.trial = None;
         let probed = self.moves.probed.clone();
         probed.into_iter().for_each(|id| self.forget_path(id));
+        if let Preference::Tried(id) = self.moves.preference {
+            self.forget_path(id);
+        }
     }
 }

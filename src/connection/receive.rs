@@ -457,7 +457,11 @@ impl Connection {
                 // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
                 let late = self.steering.was_at(seen.from.local);
                 if seen.path != self.paths.home().id && seen.newest && !seen.probing && !late {
-                    self.follow(now, seen);
+                    if self.local().matches(seen.from.local) {
+                        self.follow(now, seen.path, seen.dcid);
+                    } else {
+                        self.on_client_elsewhere(now, seen);
+                    }
                 } else if self.paths.home().id == seen.path && self.paths.home().validation.may_repeat(now) {
                     let data = self.rng.bytes();
                     self.paths.home_mut().validation.want(data);

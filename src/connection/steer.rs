@@ -334,7 +334,7 @@ impl Connection {
         let moves = &self.moves;
         let answered = self.paths.iter_mut().find_map(|path| {
             // A response that comes from home proves of a candidate only that home is alive [2.5].
-            let hollow = own && path.id != home && !moves.probes(path.id);
+            let hollow = own && path.id != home && !moves.tries(path.id);
             let answer = if hollow { None } else { path.validation.on_response(now, data) }?;
             Some((path.id, path.tuple.remote, answer))
         });
@@ -348,7 +348,7 @@ impl Connection {
         }
         match self.role {
             Role::Client { .. } => {
-                self.on_path_proved(id, answer.rtt);
+                self.on_path_proved(now, id, answer.rtt);
                 let padded = answer.padded;
                 self.inform_client(now, ClientInput::Proved { address, padded, number: seen.number });
             }

@@ -3,6 +3,7 @@
 
 use super::Connection;
 use super::close::Farewell;
+use super::preferred::Preference;
 use crate::error::{CloseReason, MigrationError};
 use crate::event::ConnectionEvent;
 use crate::id::{PathId, SpaceId};
@@ -22,6 +23,8 @@ impl Connection {
         let moves = self.would_move().is_some();
         // A client that was followed on trust is still followed on trust: the address it was proved at moves along.
         let fallback = self.paths.fallback();
+        // Where we wanted to be then does not count any more.
+        self.moves.preference = Preference::None;
         let others = self.paths.iter().skip(1).map(|path| path.id).filter(|id| Some(*id) != fallback);
         let others: smallvec::SmallVec<[PathId; 4]> = others.collect();
         others.into_iter().for_each(|id| self.forget_path(id));

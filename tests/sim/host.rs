@@ -254,7 +254,7 @@ impl Host {
                         payload.extend_from_slice(bytes);
                         let datagram =
                             Datagram { from, to: transmit.path.remote, ecn: transmit.ecn, payload };
-                        watch.on_sent(now, self.id, self.apps.len(), &datagram);
+                        watch.on_sent(now, (self.id, self.serve.is_none()), self.apps.len(), &datagram);
                         if self.serve.is_none() {
                             watch.on_client_sent(now, &datagram);
                         }

@@ -16,6 +16,8 @@ const SEEK: usize = 60;
 /// Seeks in one second that one connection may send to one address: three quick rounds, and four slow ones, and the
 /// first of another search.
 const SEEKS_A_SECOND: usize = 8;
+/// Datagrams in which a client asks at an address that its server prefers, and their size (RFC 9000, Section 8.2.1).
+const PROBES: (u32, usize) = (3, 1200);
 /// The smallest datagram with a client's Initial (RFC 9000, Section 14.1).
 const INITIAL: usize = 1200;
 
@@ -26,6 +28,8 @@ struct Pair {
     sent: u64,
     /// Bytes sent as seeks, on top of the budget.
     seeks: VecDeque<Instant>,
+    /// Full-size probes to where a client's server wants to be.
+    probes: u32,
     /// Something came from there that can only be an answer.
     proved: bool,
 }
@@ -58,11 +62,12 @@ impl Watch {
         let shape = Shape::of(&datagram.payload);
         // Only what came after we sent something can be an answer, and an Initial proves nothing.
         let answers = shape.has(Kind::Handshake) || shape.has(Kind::OneRtt);
-        pair.proved |= answers && (pair.sent > 0 || !pair.seeks.is_empty());
+        pair.proved |= answers && (pair.sent > 0 || pair.probes > 0 || !pair.seeks.is_empty());
     }
 
-    /// A host with so many connections sends a datagram.
-    pub fn on_sent(&mut self, now: Instant, host: HostId, connections: usize, datagram: &Datagram) {
+    /// A host, a client or not, with so many connections sends a datagram.
+    pub fn on_sent(&mut self, now: Instant, host: (HostId, bool), connections: usize, datagram: &Datagram) {
+        let (host, is_client) = host;
         let (to, len) = (datagram.to, datagram.payload.len());
         let pair = self.pairs.entry((host, to)).or_default();
         if pair.proved {
@@ -70,6 +75,10 @@ impl Watch {
         }
         if pair.sent + len as u64 <= 3 * pair.received {
             pair.sent += len as u64;
+            return;
+        }
+        if is_client && len == PROBES.1 && pair.probes < PROBES.0 {
+            pair.probes += 1;
             return;
         }
         let (sent, received) = (pair.sent, pair.received);
