@@ -1,6 +1,6 @@
 //! A server follows its client: at once, on trust, and back again if the trust was misplaced (RFC 9000, Section 9.3).
 
-use super::Connection;
+use super::{Connection, Note};
 use crate::error::CloseReason;
 use crate::event::ConnectionEvent;
 use crate::id::{PathId, SpaceId};
@@ -12,7 +12,7 @@ impl Connection {
     /// `to` is the path it came on, and `called` our connection ID that it used.
     pub(super) fn follow(&mut self, now: Instant, to: PathId, called: &[u8]) {
         let (from, was_proven) = (self.paths.home().tuple, self.paths.home().is_validated());
-        let Some(old) = self.paths.move_home(to) else { return };
+        let Some(old) = self.go_to(to) else { return };
         self.moves.know_by(called);
         let home = self.paths.home();
         let (tuple, proven) = (home.tuple, home.is_validated());
@@ -41,6 +41,18 @@ impl Connection {
         }
     }
 
+    /// The client is where this path leads to. Returns the path to where it was.
+    ///
+    /// Where nothing but its port has changed, by the work of a translator most probably, the network in between is the
+    /// same: window and round trip are kept, and what is under way counts for them (RFC 9000, Section 9.4).
+    fn go_to(&mut self, path: PathId) -> Option<PathId> {
+        let (from, to) = (self.paths.home().tuple, self.paths.get(path)?.tuple);
+        if from.remote.ip() == to.remote.ip() && from.local.matches(to.local) {
+            return self.paths.trade_places(path).then_some(path);
+        }
+        self.paths.move_home(path)
+    }
+
     /// Keeps a path that was home for three PTO more.
     pub(super) fn keep_former(&mut self, now: Instant, id: PathId) {
         let pto = self.pto();
@@ -56,10 +68,14 @@ impl Connection {
         if id != self.paths.home().id {
             return self.on_elsewhere_proved(now, id);
         }
-        if let Some(old) = self.paths.fallback() {
-            self.paths.set_fallback(None);
-            self.keep_former(now, old);
+        let Some(old) = self.paths.fallback() else { return };
+        self.paths.set_fallback(None);
+        let before = self.paths.get(old).map(|path| path.tuple.remote.ip());
+        if before != Some(self.remote().ip()) {
+            // Its token for a later connection is of use at the old address alone (Section 9.3).
+            self.notes.push_back(Note::Confirmed(now));
         }
+        self.keep_former(now, old);
     }
 
     /// A path did not answer: a server goes back to the address it knows (RFC 9000, Section 9.3.2).
@@ -75,7 +91,7 @@ impl Connection {
             return self.vanish(CloseReason::TimedOut);
         };
         let (before, failed) = (self.paths.home().tuple, self.paths.home().id);
-        self.paths.move_home(fallback);
+        let failed = self.go_to(fallback).unwrap_or(failed);
         self.paths.set_fallback(None);
         let home = self.paths.home().tuple;
         self.remote_ids.adopt(home, before);

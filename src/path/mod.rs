@@ -128,6 +128,17 @@ impl Paths {
         Some(old)
     }
 
+    /// Home leads to where another path does, which leads to where home did; what was measured and what is under way stays
+    /// with home. Whether there is such a path.
+    pub fn trade_places(&mut self, id: PathId) -> bool {
+        let Some(other) = self.others.iter_mut().find(|path| path.id == id) else { return false };
+        self.home.trade_places(other);
+        if self.former.is_some_and(|(former, _)| former == id) {
+            self.former = None;
+        }
+        true
+    }
+
     /// The path that was home, while its packets are still welcome.
     pub fn former(&self) -> Option<PathId> {
         self.former.map(|(id, _)| id)

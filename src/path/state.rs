@@ -106,6 +106,15 @@ impl Path {
         base.map(|bytes| self.set_datagram_size(bytes)).is_some()
     }
 
+    /// Each is where the other was, with what was proved of that place; what was measured stays.
+    pub fn trade_places(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.tuple, &mut other.tuple);
+        std::mem::swap(&mut self.dcid, &mut other.dcid);
+        std::mem::swap(&mut self.ping, &mut other.ping);
+        std::mem::swap(&mut self.validation, &mut other.validation);
+        std::mem::swap(&mut self.state, &mut other.state);
+    }
+
     /// Whether the peer was shown to be there.
     pub fn is_validated(&self) -> bool {
         matches!(self.state, PathState::Validated)
