@@ -61,6 +61,7 @@ pub struct TransportConfig {
     pub(crate) ecn: bool,
     pub(crate) key_update_after: u64,
     pub(crate) grease_quic_bit: bool,
+    pub(crate) spin_bit: bool,
 }
 
 impl TransportConfig {
@@ -90,6 +91,7 @@ impl TransportConfig {
             ecn: true,
             key_update_after: 1 << 22,
             grease_quic_bit: true,
+            spin_bit: false,
         })
     }
 }
@@ -220,6 +222,13 @@ impl TransportConfigBuilder {
     /// who shares the port, tells QUIC from other protocols by that bit.
     pub fn grease_quic_bit(mut self, on: bool) -> Self {
         self.0.grease_quic_bit = on;
+        self
+    }
+
+    /// Whether observers may read the round trip from the spin bit, if the peer lets them too (RFC 9000, Section 17.4). One
+    /// path in sixteen keeps it to itself all the same. Default false: the bit means nothing then.
+    pub fn spin_bit(mut self, on: bool) -> Self {
+        self.0.spin_bit = on;
         self
     }
 

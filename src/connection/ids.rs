@@ -58,7 +58,7 @@ impl Connection {
     ) -> Result<(), TransportError> {
         let Replaced { current, bound } = self.remote_ids.on_new(new)?;
         if let Some(id) = current {
-            self.paths.home_mut().dcid = id;
+            self.paths.home_mut().call(id);
         }
         for (tuple, id) in bound {
             let Some(path) = self.paths.at(tuple) else { continue };
@@ -77,7 +77,7 @@ impl Connection {
 
     fn show(&mut self, path: PathId, id: ConnectionId) {
         if let Some(path) = self.paths.get_mut(path) {
-            path.dcid = id;
+            path.call(id);
             self.remote_ids.mark_used(path.tuple);
         }
     }

@@ -25,8 +25,8 @@ mod negotiate;
 mod new_token;
 mod path_stats;
 mod phase;
-mod quic_bit;
 mod preferred;
+mod quic_bit;
 mod rebind;
 mod receive;
 mod retry;
@@ -58,7 +58,7 @@ use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
 use crate::net::{FourTuple, Local};
 use crate::packet::{Version, reserved};
 use crate::path::mtu::{Mtu, Sizes};
-use crate::path::{Budget, Path, PathState, Paths, Validation};
+use crate::path::{Budget, Path, PathState, Paths, Spin, Validation};
 use crate::recovery::congestion::Window;
 use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
 use crate::rng::Rng;
@@ -152,7 +152,7 @@ pub(crate) enum Note {
     TokenGone(ResetToken),
     /// A server's client has proved its address in the handshake.
     Proved,
-    /// A server's handshake was confirmed at this time.
+    /// A server's handshake was confirmed at this time, or its client is proved to be at another address.
     Confirmed(Instant),
 }
 
@@ -237,6 +237,7 @@ fn fresh_path(
         mtu: Mtu::new(sizes),
         validation: Validation::new(),
         ping: false,
+        spin: Spin::silent(&dcid),
         ecn: crate::path::ecn::Validator::new(config.ecn),
         datagram_size: size,
     }
@@ -338,7 +339,7 @@ impl Connection {
             send_buffer: config.send_buffer,
         };
         let sizes = Sizes { first: config.datagram_size, hint: None, bound: config.mtu_discovery };
-        Self {
+        let mut connection = Self {
             phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
             peer: Peer {
                 ack_delay_exponent: 3,
@@ -374,7 +375,10 @@ impl Connection {
             scratch: None,
             config,
             role,
-        }
+        };
+        let spin = connection.another_spin(&dcid);
+        connection.paths.home_mut().spin = spin;
+        connection
     }
 
     // ---- what the application may say ---------------------------------------------------------
@@ -615,6 +619,16 @@ impl Connection {
             self.events.push_back(ConnectionEvent::Closed(reason));
         }
         self.phase = Phase::Drained;
+    }
+
+    /// The spin bit of a path where the peer is called this. One in sixteen means nothing although it might, so that those
+    /// that never do do not stand out (RFC 9000, Section 17.4).
+    fn another_spin(&mut self, dcid: &ConnectionId) -> Spin {
+        if self.config.spin_bit && self.rng.below(16) > 0 {
+            Spin::readable(self.side())
+        } else {
+            Spin::silent(dcid)
+        }
     }
 
     /// What was offered or permitted of server migration.

@@ -164,7 +164,7 @@ impl Connection {
         self.spaces = Spaces::new(Space::new(SpaceId::Initial, keys, self.config.max_ack_delay));
         self.early = Early::default();
         self.remote_ids = RemoteIds::new(dcid, handshake::id_limit(&config));
-        self.paths.home_mut().dcid = dcid;
+        self.paths.home_mut().call(dcid);
         self.advance_handshake(now)
     }
 }

@@ -12,7 +12,7 @@ use crate::frame::{Frames, PacketKind};
 use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
 use crate::net::{Ecn, FourTuple};
 use crate::packet::{Packet, PacketHeader, Packets, has_fixed_bit, is_short, reset};
-use crate::path::PathState;
+use crate::path::{Path, PathState};
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -260,6 +260,9 @@ impl Connection {
             return Ok(());
         }
         self.credit(came, path);
+        if newest && self.config.spin_bit && header.is_none() {
+            self.spin(path, front);
+        }
         let mut seen = Seen {
             from: came.path,
             path,
@@ -278,6 +281,14 @@ impl Connection {
             Err(fault) => self.fail(now, fault),
         }
         Ok(())
+    }
+
+    /// An observer is to see when this packet was answered.
+    #[cold]
+    fn spin(&mut self, path: PathId, header: &[u8]) {
+        if let (Some(path), Some(first)) = (self.paths.get_mut(path), header.first()) {
+            path.spin.on_received(*first);
+        }
     }
 
     fn prove_client(&mut self) {
@@ -427,13 +438,14 @@ impl Connection {
             *met_server = true;
             self.remote_ids.set_handshake_id(*scid);
             self.original_id = *scid;
-            self.paths.home_mut().dcid = *scid;
+            self.paths.home_mut().call(*scid);
         }
     }
 
     pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
+        let spin = self.another_spin(&dcid);
         let (config, sizes) = (&self.config, self.sizes());
-        self.paths.add(|id| super::fresh_path(config, sizes, id, tuple, dcid, state))
+        self.paths.add(|id| Path { spin, ..super::fresh_path(config, sizes, id, tuple, dcid, state) })
     }
 
     /// Forgets a path other than home, and gives its connection ID back.

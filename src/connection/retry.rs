@@ -58,7 +58,7 @@ impl Connection {
         }
         let scid = retried.insert(Retried::read(packet, first_dcid)?).scid;
         self.remote_ids.set_handshake_id(scid);
-        self.paths.home_mut().dcid = scid;
+        self.paths.home_mut().call(scid);
         if let Some(space) = self.spaces.get_mut(SpaceId::Initial) {
             space.keys = KeyRing::initial(self.versions.current(), &scid, Side::Client);
         }

@@ -31,7 +31,9 @@ impl Connection {
         if let Some(path) = fallback.and_then(|id| self.paths.get_mut(id)) {
             // Nor is an ID shown from two places (RFC 9000, Section 9.5).
             let there = FourTuple { local, ..path.tuple };
-            path.dcid = self.remote_ids.carry_over(path.tuple, there).unwrap_or(path.dcid);
+            if let Some(dcid) = self.remote_ids.carry_over(path.tuple, there) {
+                path.call(dcid);
+            }
         }
         for path in self.paths.iter_mut() {
             path.tuple.local = local;
@@ -62,6 +64,7 @@ impl Connection {
         let (id, tuple, dcid, sizes) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), self.sizes());
         let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
         let mut fresh = super::fresh_path(&self.config, sizes, id, tuple, dcid, state);
+        fresh.spin = self.another_spin(&dcid);
         fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
         if !fresh.is_validated() {
             fresh.validation.begin(now, self.rng.bytes(), rtt.pto_base(SpaceId::Data));

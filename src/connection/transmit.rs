@@ -205,6 +205,9 @@ impl Connection {
             let header = self.header(space, flight.path);
             let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
             let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
+            if space == SpaceId::Data {
+                packet.spin(self.spin_on(flight.path));
+            }
             left = self.compose(now, flight, space, &mut packet);
             let draft = packet.finish();
             datagram.keep(draft);
@@ -246,12 +249,14 @@ impl Connection {
         let acked = self.recovery.largest_acked(SpaceId::Data);
         let mut tally = Tally { marked: flight.marked, ..Tally::default() };
         let mut left = Left::Data;
+        let spin = self.spin_on(flight.path);
         for segment in segments {
             self.skip_a_number();
             records.clear();
             let number = self.recovery.next_number(SpaceId::Data);
             let begun = PacketWriter::begin(segment, 0, records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
+            packet.spin(spin);
             self.write_data(flight.path, &mut packet);
             left = if packet.has_refused() { Left::Data } else { Left::Nothing };
             let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
@@ -316,6 +321,11 @@ impl Connection {
     /// The ID by which we call the peer on this path.
     fn dcid_on(&self, path: PathId) -> ConnectionId {
         self.paths.get(path).map_or(self.remote_ids.current(), |path| path.dcid)
+    }
+
+    /// The spin bit on this path.
+    fn spin_on(&self, path: PathId) -> u8 {
+        self.paths.get(path).map_or(0, |path| path.spin.bit())
     }
 
     fn header(&self, space: SpaceId, path: PathId) -> Header<'_> {

@@ -320,6 +320,16 @@ impl<'a> PacketWriter<'a> {
         Some(Self { buf, records, draft, limit, allowance, carries: false, refused: false })
     }
 
+    /// Sets the spin bit of a short header, where it stands in the first byte: 0x20 or 0 (RFC 9000, Section 17.4). A long
+    /// header has none.
+    #[inline]
+    pub fn spin(&mut self, bit: u8) {
+        if let Some(first) = self.buf.get_mut(self.draft.start) {
+            // The bit that makes a header long, shifted to where the spin bit stands.
+            *first |= bit & !(*first >> 2);
+        }
+    }
+
     /// Writes a frame and remembers it.
     ///
     /// # Errors
@@ -477,6 +487,27 @@ mod tests {
         let mut full_window = datagram.begin(&short(), 0, None, Allowance::AckOnly).expect("room");
         assert_eq!(full_window.write(&Ping), Err(Full));
         assert_eq!(full_window.write(&Padding(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_short_header_spins_and_a_long_one_does_not() {
+        let scid = id();
+        for (header, first) in
+            [(short(), 0x60), (Header::Handshake { version: Version::V1, dcid: id(), scid }, 0xe0)]
+        {
+            let (mut buf, mut records) = ([0; 64], Vec::new());
+            let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+            let mut packet = datagram.begin(&header, 0, None, Allowance::Full).expect("room");
+            packet.spin(0x20);
+            drop(datagram);
+            assert_eq!(buf[0], first);
+        }
+        let header = Header::ZeroRtt { version: Version::V1, dcid: id(), scid };
+        let (mut buf, mut records) = ([0; 64], Vec::new());
+        let mut datagram = DatagramWriter::new(&mut buf, &mut records);
+        datagram.begin(&header, 0, None, Allowance::Full).expect("room").spin(0x20);
+        drop(datagram);
+        assert_eq!(buf[0], 0xd0);
     }
 
     #[test]

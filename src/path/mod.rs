@@ -8,6 +8,7 @@ pub mod amplification;
 pub mod ecn;
 mod event;
 pub mod mtu;
+mod spin;
 pub mod state;
 pub mod validation;
 
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 
 pub use amplification::Budget;
 pub use event::PathEvent;
+pub use spin::Spin;
 pub use state::{Path, PathState};
 pub use validation::{Expiry, Validation};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::amplification::Budget;
 use super::ecn::Validator;
 use super::mtu::{Mtu, Vanished};
+use super::spin::Spin;
 use super::validation::Validation;
 use crate::id::{ConnectionId, PathId};
 use crate::net::FourTuple;
@@ -42,6 +43,8 @@ pub struct Path {
     pub dcid: ConnectionId,
     /// A PING is to be sent on it, though it is not home.
     pub ping: bool,
+    /// What an observer of it may read.
+    pub spin: Spin,
     /// Whether it carries ECN marks.
     pub ecn: Validator,
     /// Its two ends.
@@ -106,11 +109,18 @@ impl Path {
         base.map(|bytes| self.set_datagram_size(bytes)).is_some()
     }
 
+    /// The peer is called this on it from now on.
+    pub fn call(&mut self, dcid: ConnectionId) {
+        self.dcid = dcid;
+        self.spin.restart(&dcid);
+    }
+
     /// Each is where the other was, with what was proved of that place; what was measured stays.
     pub fn trade_places(&mut self, other: &mut Self) {
         std::mem::swap(&mut self.tuple, &mut other.tuple);
         std::mem::swap(&mut self.dcid, &mut other.dcid);
         std::mem::swap(&mut self.ping, &mut other.ping);
+        std::mem::swap(&mut self.spin, &mut other.spin);
         std::mem::swap(&mut self.validation, &mut other.validation);
         std::mem::swap(&mut self.state, &mut other.state);
     }
