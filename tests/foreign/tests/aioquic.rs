@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foreign::{Aioquic, AioquicServer, Fetch, Files, Identity, Ours, report};
 use peregrine::{
-    ClientConfig, ConnectionEvent, ConnectionHandle, DropReason, EndpointConfig, ServerConfig,
+    ClientConfig, ConnectionEvent, ConnectionHandle, DropReason, EarlyData, EndpointConfig, ServerConfig,
     TransportConfig, Version,
 };
 use rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
@@ -138,6 +138,44 @@ fn our_client_changes_its_port() {
     report("aioquic", "client", "rebind-port", "");
 }
 
+/// Our client's second connection to a server that gave it a ticket; what aioquic saw.
+fn fetch_again(early: bool) -> String {
+    let identity = Identity::fresh();
+    let mut server = AioquicServer::start(&identity, &[]);
+    let config = our_client(&identity).early_data(early);
+    saw(&fetch(&mut server, config.clone(), &[1000], |_, _| {}), "resumed=0");
+    let mut ours = Ours::client();
+    let handle = ours.connect(server.address, config);
+    if early {
+        ours.until("the client could send", |_, _, event| {
+            (*event == ConnectionEvent::EarlyData(EarlyData::Offered)).then_some(())
+        });
+    } else {
+        ours.connected();
+    }
+    Fetch::begin(&mut ours, handle, &[100_000]).finish(&mut ours);
+    assert!(ours.connection(handle).is_resumed());
+    assert_eq!(ours.connection(handle).early_data(), early.then_some(EarlyData::Accepted));
+    ours.close(handle);
+    server.seen()
+}
+
+#[test]
+fn our_client_resumes() {
+    let seen = fetch_again(false);
+    saw(&seen, "resumed=1");
+    saw(&seen, "early=0");
+    report("aioquic", "client", "resumption", "");
+}
+
+#[test]
+fn our_client_sends_before_the_handshake() {
+    let seen = fetch_again(true);
+    saw(&seen, "resumed=1");
+    saw(&seen, "early=1");
+    report("aioquic", "client", "zerortt", "");
+}
+
 #[test]
 fn our_client_updates_its_keys() {
     let identity = Identity::fresh();
@@ -266,6 +304,29 @@ fn our_server_speaks_ipv6() {
     let identity = Identity::fresh();
     serve(our_server(&identity), "[::1]:0", &identity, &["--lengths", "1000000", "--host", "::1"]);
     report("aioquic", "server", "ipv6", "");
+}
+
+#[test]
+fn our_server_resumes() {
+    let identity = Identity::fresh();
+    let options = ["--lengths", "10000", "--again", "resume"];
+    let (seen, files, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &options);
+    saw(&seen[1], "resumed=1");
+    assert_eq!((files.connections, files.served), (2, 2));
+    report("aioquic", "server", "resumption", "");
+}
+
+#[test]
+fn our_server_takes_data_before_the_handshake() {
+    let identity = Identity::fresh();
+    let server = ServerConfig::new(Arc::new(identity.server())).early_data(true);
+    let options = ["--lengths", "10000", "--again", "early"];
+    let config = EndpointConfig::server(Arc::new(server));
+    let (seen, files, _) = serve(config, "127.0.0.1:0", &identity, &options);
+    saw(&seen[1], "resumed=1");
+    saw(&seen[1], "early=1");
+    assert_eq!((files.connections, files.served), (2, 2));
+    report("aioquic", "server", "zerortt", "");
 }
 
 #[test]
