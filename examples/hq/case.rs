@@ -29,6 +29,8 @@ pub enum Split {
     Together,
     /// One connection a file, one after the other.
     Each,
+    /// A connection for the first file, and one that resumes it for the others.
+    FirstThenRest,
 }
 
 /// What a test case asks of a client.
@@ -42,6 +44,8 @@ pub struct ClientPart {
     pub versions: Versions,
     /// Whether to update keys early in the transfer.
     pub key_update: bool,
+    /// Whether a connection that resumes another asks before its handshake is complete.
+    pub zero_rtt: bool,
 }
 
 /// What a test case asks of a server.
@@ -53,6 +57,8 @@ pub struct ServerPart {
     pub retry: bool,
     /// Which versions.
     pub versions: Versions,
+    /// Whether to answer requests that come before the handshake is complete.
+    pub zero_rtt: bool,
 }
 
 /// A test case, as both ends play it.
@@ -81,6 +87,13 @@ impl Case {
             "multiconnect" | "handshakeloss" | "handshakecorruption" => {
                 Self { client: ClientPart { split: Split::Each, ..plain.client }, ..plain }
             }
+            "resumption" => {
+                Self { client: ClientPart { split: Split::FirstThenRest, ..plain.client }, ..plain }
+            }
+            "zerortt" => Self {
+                client: ClientPart { split: Split::FirstThenRest, zero_rtt: true, ..plain.client },
+                server: ServerPart { zero_rtt: true, ..plain.server },
+            },
             "keyupdate" => Self { client: ClientPart { key_update: true, ..plain.client }, ..plain },
             "v2" => Self {
                 client: ClientPart { versions: Versions::PreferSecond, ..plain.client },
@@ -106,8 +119,8 @@ mod tests {
         ("chacha20", true),
         ("multiplexing", true),
         ("retry", true),
-        ("resumption", false),
-        ("zerortt", false),
+        ("resumption", true),
+        ("zerortt", true),
         ("amplificationlimit", true),
         ("blackhole", true),
         ("keyupdate", true),

@@ -33,10 +33,17 @@ pub fn run(plan: &ClientPlan) -> Result<bool, String> {
     let bars = Bars::new(plan.errands.len());
     let mut client = Client::new(plan)?;
     let (mut bytes, mut faults) = (0, Vec::new());
-    for (authority, errands) in shares(plan) {
+    for (number, (authority, errands)) in shares(plan).into_iter().enumerate() {
         match client.fetch(authority, errands, &bars) {
             Ok(session) => {
                 bytes += session.bytes;
+                // Tickets are for the connections after the first.
+                let resumes = number > 0 && plan.part.split == Split::FirstThenRest;
+                if resumes && !session.is_resumed {
+                    faults.push(format!("{authority}: the server has not resumed the first connection"));
+                } else if resumes && plan.part.zero_rtt && !session.is_early {
+                    faults.push(format!("{authority}: the server has not taken what was asked in 0-RTT"));
+                }
                 faults.extend(session.faults);
             }
             Err(fault) => faults.push(format!("{authority}: {fault}")),
@@ -60,6 +67,7 @@ fn shares(plan: &ClientPlan) -> Vec<(&Authority, Vec<Errand>)> {
         let known = match plan.part.split {
             Split::Together => shares.iter_mut().find(|(of, _)| *of == authority),
             Split::Each => None,
+            Split::FirstThenRest => shares.iter_mut().skip(1).find(|(of, _)| *of == authority),
         };
         match known {
             Some((_, share)) => share.push(errand.clone()),
@@ -78,6 +86,8 @@ struct Client {
     key_update: bool,
     /// When each connection moves to another port.
     rebind: Option<When>,
+    /// Whether each connection waits for tickets before it ends.
+    waits: bool,
     /// For IPv4, and for IPv6.
     sockets: [Option<SocketKey>; 2],
 }
@@ -110,9 +120,11 @@ impl Client {
             let all = MigrationConfig::new(StrategySet::ALL);
             config = config.migration(all).map_err(|error| error.to_string())?;
         }
+        config = config.early_data(plan.part.zero_rtt);
         Ok(Self {
             key_update: plan.part.key_update,
             rebind: plan.rebind,
+            waits: plan.part.split == Split::FirstThenRest,
             driver: Driver::starting_at(Instant::ZERO),
             endpoint: Endpoint::new(EndpointConfig::client(), Box::new(SystemRng::default())),
             config: Arc::new(config),
@@ -130,16 +142,17 @@ impl Client {
         let remote = resolve(authority)?;
         let socket = self.socket(remote)?;
         let path = FourTuple { local: self.driver.local(socket), remote };
-        let Self { driver, endpoint, config, rebind, key_update, .. } = self;
+        let Self { driver, endpoint, config, rebind, key_update, waits, .. } = self;
         let handle = endpoint
             .connect(driver.now(), path, Arc::clone(config), &authority.host)
             .map_err(|error| error.to_string())?;
         let mut session = Session::new(handle, errands, bars);
         let (mut wake, mut rebind, mut key_update) = (Some(driver.now()), *rebind, *key_update);
-        while !session.is_over() {
+        let mut end = None;
+        while !session.is_over() || end.is_some_and(|end| driver.now() < end) {
             let move_at = rebind.and_then(|when| when.deadline(session.since));
             driver
-                .receive(wake.into_iter().chain(move_at).min(), |now, arrival, datagrams| {
+                .receive(wake.into_iter().chain(move_at).chain(end).min(), |now, arrival, datagrams| {
                     endpoint.handle_datagrams(now, arrival, datagrams)
                 })
                 .map_err(|error| format!("the socket is broken: {error}"))?;
@@ -164,6 +177,11 @@ impl Client {
                     session.on_event(now, endpoint, of, &event);
                 }
             });
+            // Usually tickets have come before the first file; if they were lost, they come again before long.
+            if *waits && session.is_over() && end.is_none() {
+                let rtt = endpoint.connection(handle).map(|connection| connection.path().rtt);
+                end = Some(driver.now() + rtt.unwrap_or_default() * 3);
+            }
         }
         session.notes.iter().for_each(|note| println!("{authority}: {note}"));
         if let Some(connection) = endpoint.connection_mut(handle) {

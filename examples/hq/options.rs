@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use peregrine::Version;
 
-use crate::case::{Case, ClientPart, ServerPart, Versions};
+use crate::case::{Case, ClientPart, ServerPart, Split, Versions};
 use crate::environment::Environment;
 use crate::moving::Order;
 use crate::session::Errand;
@@ -33,6 +33,10 @@ Examples:
   The same in version 2 of QUIC, with new keys and from another port after the first megabyte:
       cargo run --release --example hq -- client --ca target/hq-ca.pem --version 2 --key-update --rebind 1M \\
           https://localhost:4433/FILE
+
+  Twice, the second time over a resumed connection that asks in its first flight (the server says --zero-rtt too):
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --zero-rtt \\
+          https://localhost:4433/FILE https://localhost:4433/OTHER
 
   Let the server move to another address two seconds after its first client has come:
       cargo run --release --example hq -- server --migrate symmetric:127.0.0.2:4433@2s
@@ -111,6 +115,10 @@ struct ServerOptions {
     #[arg(long)]
     retry: bool,
 
+    /// Answer requests that come before the handshake is complete (0-RTT): they can be replays
+    #[arg(long)]
+    zero_rtt: bool,
+
     /// Move once, with all connections: explicit, pool, symmetric or synchronized, where to, and when: so long
     /// after the first client has come (2s, 500ms), or after so many bytes (10M)
     #[arg(long, value_name = "STRATEGY:ADDRESS:PORT@WHEN", value_parser = Order::parse)]
@@ -137,6 +145,14 @@ struct ClientOptions {
     /// Where to store files [env: DOWNLOADS] [default: this folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Fetch the first file, then the others over a connection that resumes the first one
+    #[arg(long)]
+    resume: bool,
+
+    /// The same, and ask for the others before the handshake is complete (0-RTT)
+    #[arg(long)]
+    zero_rtt: bool,
 
     /// Update keys early in the transfer
     #[arg(long)]
@@ -269,6 +285,7 @@ impl ServerOptions {
         let mut part = self.common.case(environment)?.map(|case| case.server).unwrap_or_default();
         part.cipher = self.common.cipher.or(part.cipher);
         part.retry |= self.retry;
+        part.zero_rtt |= self.zero_rtt;
         part.versions = self.common.version.map_or(part.versions, Versions::Only);
         let files = |name| environment.certificate(name);
         let certificate = match (self.cert, self.key, files("cert.pem"), files("priv.key")) {
@@ -326,6 +343,10 @@ impl ClientOptions {
         part.cipher = self.common.cipher.or(part.cipher);
         part.versions = self.common.version.map_or(part.versions, Versions::Only);
         part.key_update |= self.key_update;
+        part.zero_rtt |= self.zero_rtt;
+        if self.resume || self.zero_rtt {
+            part.split = Split::FirstThenRest;
+        }
         let trust = match (self.insecure, self.ca, environment.certificate("ca.pem")) {
             (true, _, _) => Trust::Anybody,
             (false, Some(file), _) => Trust::Authorities { file, above: None },

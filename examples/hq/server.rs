@@ -44,7 +44,12 @@ pub fn run(plan: ServerPlan) -> Result<(), String> {
 
     let mut driver = Driver::starting_at(Instant::ZERO);
     let socket = bind(&mut driver, &plan)?;
-    let endpoint = Endpoint::new(settings(&plan, tls)?, Box::new(SystemRng::default()));
+    let config = settings(&plan, tls)?;
+    let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(CONNECTIONS);
+    if plan.part.retry {
+        endpoint = endpoint.half_open_limit(0);
+    }
+    let endpoint = Endpoint::new(endpoint, Box::new(SystemRng::default()));
     println!("listening on {}", driver.address(socket));
     if let Certificate::MadeInto(file) = &plan.certificate {
         println!("clients trust this server by --ca {}", file.display());
@@ -64,7 +69,7 @@ fn bind(driver: &mut Driver, plan: &ServerPlan) -> Result<SocketKey, String> {
     Err(complaint)
 }
 
-fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<EndpointConfig, String> {
+fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, String> {
     let (stream_window, window) = WINDOWS;
     let transport = TransportConfig::builder()
         .send_buffer(SEND_BUFFER)
@@ -85,11 +90,7 @@ fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<Endpoin
     if let Some(order) = &plan.migrate {
         config = config.migration(order.permission()).map_err(|error| error.to_string())?;
     }
-    let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(CONNECTIONS);
-    if plan.part.retry {
-        endpoint = endpoint.half_open_limit(0);
-    }
-    Ok(endpoint)
+    Ok(config.early_data(plan.part.zero_rtt))
 }
 
 fn serve(

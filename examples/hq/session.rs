@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use peregrine::{
-    Connection, ConnectionEvent, ConnectionHandle, Dir, Endpoint, Instant, PathEvent, ReadError, StreamEvent,
-    StreamId, VarInt, Version, WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, Dir, EarlyData, Endpoint, Instant, PathEvent, ReadError,
+    StreamEvent, StreamId, VarInt, Version, WriteError,
 };
 
 use crate::bars::Bars;
@@ -35,6 +35,10 @@ pub struct Session<'a> {
     bars: &'a Bars,
     /// Bytes of all files.
     pub bytes: u64,
+    /// Whether it resumed an earlier connection.
+    pub is_resumed: bool,
+    /// Whether what was asked before the handshake was complete was taken.
+    pub is_early: bool,
     /// When the handshake was complete.
     pub since: Option<Instant>,
     /// What is worth knowing of it.
@@ -53,6 +57,8 @@ impl<'a> Session<'a> {
             open: BTreeMap::new(),
             bars,
             bytes: 0,
+            is_resumed: false,
+            is_early: false,
             since: None,
             notes: Vec::new(),
             faults: Vec::new(),
@@ -88,8 +94,18 @@ impl<'a> Session<'a> {
         match event {
             ConnectionEvent::Connected { .. } => {
                 self.since = Some(now);
-                self.notes.push(format!("QUIC version {}", number(connection.version())));
+                let resumed = if connection.is_resumed() { ", resumed" } else { "" };
+                self.is_resumed = connection.is_resumed();
+                self.notes.push(format!("QUIC version {}{resumed}", number(connection.version())));
                 self.ask(connection);
+            }
+            ConnectionEvent::EarlyData(EarlyData::Offered) => self.ask(connection),
+            ConnectionEvent::EarlyData(EarlyData::Accepted) => {
+                self.is_early = true;
+                self.notes.push("0-RTT was accepted".to_owned());
+            }
+            ConnectionEvent::EarlyData(EarlyData::Rejected) => {
+                self.notes.push("0-RTT was rejected, and said again".to_owned());
             }
             ConnectionEvent::Path(PathEvent::Validated { path, .. }) => {
                 self.notes.push(format!("reaches {} by another path", path.remote));

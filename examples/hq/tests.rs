@@ -252,6 +252,27 @@ fn keys_are_updated_early_by_the_client_and_then_by_the_server() {
 }
 
 #[test]
+fn a_connection_is_resumed_with_and_without_early_data() {
+    for (case, notes) in [("resumption", 0), ("zerortt", 1)] {
+        let (handshakes, said) = Places::new().play_and_hear(case, &[5000, 10_000, 32, 32]);
+        assert_eq!(handshakes, 2, "{case}");
+        assert_eq!(said.matches(", resumed\n").count(), 1, "{case}: {said}");
+        assert_eq!(said.matches("0-RTT was accepted\n").count(), notes, "{case}: {said}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_early_data_fails_a_run_that_wants_it() {
+    let places = Places::new();
+    let names = places.files(&[1000, 2000]);
+    let server = places.server("resumption", "127.0.0.1");
+    let (status, complaint) = places.client("zerortt", server.port, &names);
+    assert_eq!(status, Some(1));
+    assert!(complaint.contains("0-RTT"), "{complaint}");
+    places.assert_fetched(&names);
+}
+
+#[test]
 fn version_2_is_gone_over_to_from_version_1_and_from_none() {
     for (case, version) in [("v2", 2), ("versionnegotiation", 1), ("transfer", 1)] {
         let (handshakes, said) = Places::new().play_and_hear(case, &[1000]);

@@ -12,6 +12,7 @@ mod keys;
 mod lab;
 mod moving;
 mod plain;
+mod resumption;
 mod sniffer;
 mod speed;
 mod tls;

@@ -58,6 +58,8 @@ pub struct Inside {
     pub phase: bool,
     /// Its frames but for padding.
     pub frames: Vec<Frame>,
+    /// Bytes of all frames.
+    pub len: usize,
 }
 
 impl Packet {
@@ -224,6 +226,6 @@ impl Keys {
 impl Inside {
     fn new(opened: &Opened) -> Self {
         let Opened { number, phase, payload } = opened;
-        Self { number: *number, phase: *phase, frames: frames(payload) }
+        Self { number: *number, phase: *phase, frames: frames(payload), len: payload.len() }
     }
 }

@@ -115,6 +115,11 @@ impl Client {
         Self::new([], 1)
     }
 
+    /// Sends these requests, all at once.
+    pub fn asking(requests: impl IntoIterator<Item = Request>) -> Self {
+        Self::new(requests, usize::MAX)
+    }
+
     /// Downloads so many bytes on one stream.
     pub fn download(bytes: u64) -> Self {
         Self::downloads(1, bytes)
