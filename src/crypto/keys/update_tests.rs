@@ -1,6 +1,8 @@
 //! Updates that we begin, those that cross the peer's, and who may begin when.
 
-use super::tests::{DROPPED, PTO, STANDING, at, fault, open, pair_of, sealed};
+use proptest::prelude::*;
+
+use super::tests::{DROPPED, PTO, STANDING, at, fault, open, pair, pair_of, sealed};
 use super::*;
 use crate::error::Code;
 
@@ -196,4 +198,101 @@ fn keys_of_the_handshake_are_never_replaced() {
     ring.sealed = 1000;
     assert!(!ring.is_worn());
     assert_eq!(ring.update(at(0), 0, 1), Err(KeyUpdateError::Unacknowledged));
+}
+
+/// One side of an honest connection.
+struct End {
+    ring: KeyRing,
+    /// The number of its next packet.
+    next: PacketNumber,
+    /// One above the largest number it received.
+    expected: PacketNumber,
+    /// The largest number that the other has acknowledged.
+    acked: Option<PacketNumber>,
+}
+
+/// A packet on its way to the other side, which acknowledges what its sender had received.
+struct Flying {
+    bytes: Vec<u8>,
+    ack: Option<PacketNumber>,
+    until: Instant,
+}
+
+impl End {
+    fn new(ring: KeyRing) -> Self {
+        Self { ring, next: 0, expected: 0, acked: None }
+    }
+
+    fn say(&mut self, now: Instant) -> Flying {
+        let bytes = sealed(&mut self.ring, self.next);
+        self.next += 1;
+        // No packet takes longer than two probe timeouts.
+        Flying { bytes, ack: self.expected.checked_sub(1), until: now + PTO * 2 }
+    }
+
+    fn hear(&mut self, now: Instant, mut packet: Flying) {
+        self.ring.expire(now);
+        let standing = Standing { pto: PTO, next_number: self.next };
+        let opened = self.ring.open(&mut packet.bytes, 9, self.expected, now, || standing);
+        let number = opened.expect("an honest packet that is not too late opens").number;
+        self.expected = self.expected.max(number + 1);
+        if packet.ack > self.acked {
+            self.acked = packet.ack;
+            let newest = packet.ack.expect("it is above none");
+            assert_eq!(self.ring.on_acked(now, number, newest, || PTO), Ok(()));
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// An end says something.
+    Say(usize),
+    /// Something that an end said arrives, the first or any other.
+    Arrive(usize, usize),
+    /// Something that an end said is lost.
+    Lose(usize, usize),
+    /// An end wants another key phase.
+    Update(usize),
+    /// Milliseconds pass.
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let end = 0..2_usize;
+    prop_oneof![
+        6 => end.clone().prop_map(Step::Say),
+        6 => (end.clone(), 0..4_usize).prop_map(|(end, which)| Step::Arrive(end, which)),
+        1 => (end.clone(), 0..4_usize).prop_map(|(end, which)| Step::Lose(end, which)),
+        4 => end.prop_map(Step::Update),
+        4 => (1..120_u64).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn honest_ends_that_update_whenever_they_may_read_each_other(steps in prop::collection::vec(step(), 0..400)) {
+        let (a, b) = pair();
+        let mut ends = [End::new(a), End::new(b)];
+        let mut flying = [Vec::new(), Vec::new()];
+        let mut now = 0;
+        for step in steps {
+            flying.iter_mut().for_each(|flying: &mut Vec<Flying>| flying.retain(|packet| at(now) < packet.until));
+            match step {
+                Step::Say(end) => flying[end].push(ends[end].say(at(now))),
+                Step::Arrive(end, which) if which < flying[end].len() => {
+                    ends[1 - end].hear(at(now), flying[end].remove(which));
+                }
+                Step::Lose(end, which) if which < flying[end].len() => drop(flying[end].remove(which)),
+                Step::Arrive(..) | Step::Lose(..) => {}
+                Step::Update(end) => {
+                    let End { ring, next, expected, .. } = &mut ends[end];
+                    let _ = ring.update(at(now), *expected, *next);
+                }
+                Step::Wait(millis) => now += millis,
+            }
+        }
+        let counts = ends.map(|end| end.ring.updates.expect("1-RTT keys").count);
+        prop_assert!(counts[0].abs_diff(counts[1]) <= 1, "{counts:?}");
+    }
 }
