@@ -9,6 +9,8 @@ mod certificates;
 mod changes;
 #[path = "interop_quinn/driver.rs"]
 mod driver;
+#[path = "interop_quinn/early_data.rs"]
+mod early_data;
 #[path = "interop_quinn/endings.rs"]
 mod endings;
 #[path = "interop_quinn/foreign.rs"]
