@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::quantity::{Quantity, Run};
 use super::terms::{Cipher, STREAMS, Sending, Terms};
 use super::wire;
-use super::workload::{Bulk, Direction, Requests, handshakes};
+use super::workload::{Bulk, Direction, Requests, early_requests, handshakes};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +32,8 @@ pub enum Workload {
     TenThousandConnections,
     /// Full handshakes, one after the other.
     Handshakes,
+    /// Resumed handshakes, one after the other, each with a request of 256 bytes and a response of 1 KiB as early data.
+    EarlyRequests,
     /// Heap of idle connections, and allocations of a bulk transfer.
     Memory,
 }
@@ -47,6 +49,7 @@ impl Workload {
             Self::ManyConnections => "many-connections",
             Self::TenThousandConnections => "many-connections-10000",
             Self::Handshakes => "handshakes",
+            Self::EarlyRequests => "early-requests",
             Self::Memory => "memory",
         }
     }
@@ -88,7 +91,8 @@ impl Amount {
             | Workload::Lossy
             | Workload::ManyStreams
             | Workload::ManyConnections
-            | Workload::Handshakes => reps,
+            | Workload::Handshakes
+            | Workload::EarlyRequests => reps,
         }
     }
 
@@ -107,6 +111,7 @@ impl Amount {
             Workload::ManyConnections => Plan::Connections(connections(1_000, self.pick(10, 30))),
             Workload::TenThousandConnections => Plan::Connections(connections(10_000, self.pick(10, 30))),
             Workload::Handshakes => Plan::Handshakes(self.pick(50, 300)),
+            Workload::EarlyRequests => Plan::EarlyRequests(self.pick(50, 300)),
             Workload::Memory => Plan::Footprint,
         }
     }
@@ -120,6 +125,7 @@ enum Plan {
     Streams(Requests),
     Connections(Requests),
     Handshakes(u32),
+    EarlyRequests(u32),
     Footprint,
 }
 
@@ -144,9 +150,11 @@ impl Case {
             | Plan::Streams(_)
             | Plan::Connections(_)
             | Plan::Handshakes(_)
+            | Plan::EarlyRequests(_)
             | Plan::Footprint => Sending::Freely,
         };
-        let terms = Terms { size, burst, cipher, streams: STREAMS, sending };
+        let resumes = workload == Workload::EarlyRequests;
+        let terms = Terms { size, burst, cipher, streams: STREAMS, sending, resumes };
         Self { workload, terms, reps, plan, seed }
     }
 
@@ -170,7 +178,7 @@ impl Case {
             }
             Plan::Streams(plan) => format!(", {} of 1 KiB each way", plan.total),
             Plan::Connections(plan) => format!(", {} requests on {}", plan.total, plan.links),
-            Plan::Handshakes(count) => format!(", {count}"),
+            Plan::Handshakes(count) | Plan::EarlyRequests(count) => format!(", {count}"),
             Plan::Footprint => format!(" of {} connections", memory::CONNECTIONS),
         };
         let Terms { size, burst, cipher, .. } = self.terms;
@@ -207,6 +215,10 @@ impl Case {
                 let outcome = handshakes::<P>(terms, count)?;
                 (outcome, vec![(Quantity::Handshakes, per_second(count.into(), outcome.spent))])
             }
+            Plan::EarlyRequests(count) => {
+                let outcome = early_requests::<P>(terms, count, look)?;
+                (outcome, vec![(Quantity::Handshakes, per_second(count.into(), outcome.spent))])
+            }
             Plan::Footprint => return memory::footprint::<P>(terms),
         };
         Ok(Run { figures, datagrams: outcome.datagrams })
@@ -224,6 +236,7 @@ impl Case {
             | Plan::Streams(_)
             | Plan::Connections(_)
             | Plan::Handshakes(_)
+            | Plan::EarlyRequests(_)
             | Plan::Footprint => None,
         }
     }

@@ -15,4 +15,7 @@ pub enum Fault {
     /// Bytes are on their way, and nobody will send them.
     #[error("both sides wait, and neither has set a timer")]
     Silent,
+    /// A request could not be made before the handshake was complete, or was not read before.
+    #[error("early data was not offered, or not taken")]
+    Late,
 }

@@ -61,6 +61,7 @@ impl Goal {
                 vec![Self::at_most(Quantity::Request, 1.3, Measure::Thousand)]
             }
             (Workload::Handshakes, _) => vec![Self::at_least(Quantity::Handshakes, 1.25, Measure::Quinn)],
+            (Workload::EarlyRequests, _) => vec![Self::at_least(Quantity::Handshakes, 1.2, Measure::Quinn)],
             (Workload::Lossy, _) => vec![
                 Self::at_least(Quantity::Goodput, 1.2, Measure::Itself),
                 Self::at_most(Quantity::Cost, 0.5, Measure::Quinn),

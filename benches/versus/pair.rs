@@ -50,8 +50,13 @@ impl<P: Peer> Pair<P> {
                 }
             }
         };
-        while self.carry() {}
+        self.fall_silent();
         Ok([client, server])
+    }
+
+    /// Carries datagrams until nobody has any to send.
+    pub fn fall_silent(&mut self) {
+        while self.carry() {}
     }
 
     /// Connects so often; returns the connections' names at the client.

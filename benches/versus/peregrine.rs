@@ -98,6 +98,7 @@ impl Peer for Peregrine {
         let transport = transport(terms);
         let client = ClientConfig::new(terms.tls_client()).transport(Arc::clone(&transport));
         let server = ServerConfig::new(terms.tls_server()).transport(transport);
+        let (client, server) = (client.early_data(terms.resumes), server.early_data(terms.resumes));
         let mut connecting = Self::new(EndpointConfig::client(), 1, "10.0.0.2:443", terms);
         connecting.connects_with = Some(Arc::new(client));
         [connecting, Self::new(EndpointConfig::server(Arc::new(server)), 2, "10.0.0.1:50000", terms)]

@@ -13,7 +13,7 @@ pub enum Quantity {
     Streams,
     /// Processor time of a request and its response.
     Request,
-    /// Full handshakes in a second of processor time.
+    /// Handshakes in a second of processor time.
     Handshakes,
     /// Heap of an idle connection at the client.
     ClientHeap,

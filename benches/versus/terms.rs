@@ -63,6 +63,8 @@ pub struct Terms {
     pub streams: u64,
     /// How fast a sender may be.
     pub sending: Sending,
+    /// Whether the server gives a ticket to each connection, and the client shows it in the next, with early data.
+    pub resumes: bool,
 }
 
 /// A self-signed certificate, the same for all: ECDSA on P-256.
@@ -89,7 +91,7 @@ impl Terms {
         Arc::new(CryptoProvider { cipher_suites, kx_groups, ..default_provider() })
     }
 
-    /// The client's TLS: it trusts the certificate and keeps no tickets.
+    /// The client's TLS: it trusts the certificate, and keeps no tickets unless it resumes.
     pub fn tls_client(&self) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(IDENTITY.certificate.clone()).expect("a certificate that may be trusted");
@@ -98,11 +100,14 @@ impl Terms {
             .expect("a cipher of TLS 1.3")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.resumption = rustls::client::Resumption::disabled();
+        config.enable_early_data = self.resumes;
+        if !self.resumes {
+            config.resumption = rustls::client::Resumption::disabled();
+        }
         Arc::new(config)
     }
 
-    /// The server's TLS: it has the certificate and gives no tickets.
+    /// The server's TLS: it has the certificate, and gives no tickets unless the client resumes.
     pub fn tls_server(&self) -> Arc<rustls::ServerConfig> {
         let mut config = rustls::ServerConfig::builder_with_provider(self.provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -110,7 +115,8 @@ impl Terms {
             .with_no_client_auth()
             .with_single_cert(vec![IDENTITY.certificate.clone()], IDENTITY.key.clone_key())
             .expect("a key that fits its certificate");
-        config.send_tls13_tickets = 0;
+        config.send_tls13_tickets = usize::from(self.resumes);
+        config.max_early_data_size = if self.resumes { u32::MAX } else { 0 };
         Arc::new(config)
     }
 }

@@ -208,3 +208,46 @@ pub fn handshakes<P: Peer>(terms: &Terms, count: u32) -> Result<Outcome, Fault> 
     }
     Ok(begun.end(&pair))
 }
+
+/// Resumed handshakes one after the other, each with an early request and its response, until nobody has anything left
+/// to say.
+pub fn early_requests<P: Peer>(terms: &Terms, count: u32, look: Look) -> Result<Outcome, Fault> {
+    const REQUEST: usize = 256;
+    const RESPONSE: usize = 1024;
+    let mut pair = Pair::<P>::new(terms, Wire::Short);
+    pair.connect()?;
+    let [mut answers, mut questions] = [RESPONSE, REQUEST].map(|len| Inbox::<P>::new(look, len as u64));
+    let begun = Begun::with(&pair);
+    for _ in 0..count {
+        let link = pair.sides[0].connect(pair.now);
+        let stream = pair.sides[0].open(link, Way::Both).ok_or(Fault::Late)?;
+        say(&mut pair.sides[0], link, stream, REQUEST);
+        let (mut is_asked, mut is_answered, mut is_known) = (false, false, false);
+        while !(is_answered && is_known) {
+            pair.advance()?;
+            while let Some(news) = pair.news(1)? {
+                match news {
+                    News::Readable(link, stream) => {
+                        if questions.read(&mut pair.sides[1], link, stream)? {
+                            is_asked = true;
+                            say(&mut pair.sides[1], link, stream, RESPONSE);
+                        }
+                    }
+                    News::Connected(_) if !is_asked => return Err(Fault::Late),
+                    News::Connected(_) => is_known = true,
+                    News::Writable(..) | News::MayOpen(_) | News::Lost(_) => {}
+                }
+            }
+            while let Some(news) = pair.news(0)? {
+                if let News::Readable(link, stream) = news {
+                    is_answered |= answers.read(&mut pair.sides[0], link, stream)?;
+                }
+            }
+        }
+        pair.fall_silent();
+    }
+    let outcome = begun.end(&pair);
+    arrived(questions.received, REQUEST as u64 * u64::from(count))?;
+    arrived(answers.received, RESPONSE as u64 * u64::from(count))?;
+    Ok(outcome)
+}
