@@ -135,6 +135,11 @@ fn watch(world: &mut World, verdict: impl Fn(usize) -> Verdict + 'static) -> Rc<
     seen
 }
 
+/// How many datagrams of the first flight are early data alone.
+fn seen_alone(seen: &Rc<RefCell<Vec<Vec<u8>>>>) -> usize {
+    shapes(seen).iter().filter(|shape| *shape == "ZeroRtt").count()
+}
+
 fn shapes(seen: &Rc<RefCell<Vec<Vec<u8>>>>) -> Vec<String> {
     seen.borrow().iter().map(|datagram| Shape::of(datagram).to_string()).collect()
 }
@@ -272,6 +277,30 @@ fn early_packets_wait_for_the_rest_of_a_client_hello() {
     scene.world.run_well(secs(1));
     assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Accepted]);
     assert_eq!(scene.took(conn), [ms(25)]);
+}
+
+#[test]
+fn a_flood_of_early_packets_before_the_hello_is_whole_is_bounded() {
+    let mut scene = Scene::usual();
+    let mut tls = rustls::ClientConfig::clone(&scene.client_tls);
+    tls.alpn_protocols.extend((0..9).map(|number| vec![b'0' + number; 99]));
+    scene.client_tls = Arc::new(tls);
+    let is_second = |number| number == 1;
+    let seen =
+        watch(&mut scene.world, move |n| if is_second(n) { Verdict::Delay(ms(5)) } else { Verdict::Pass });
+    let config = scene.config();
+    let conn = scene.connect(FIRST, config, Client::upload(6_000));
+    let early = seen.borrow().last().cloned().expect("early data alone");
+    assert_eq!(Shape::of(&early).to_string(), "ZeroRtt");
+    for _ in 0..100 {
+        scene.world.inject(Datagram::new(addr(CLIENT), addr(FIRST), early.clone()));
+    }
+    scene.world.run_well(secs(2));
+    let server_side = scene.world.server_side(conn).expect("the server has it too");
+    let stats = scene.world.connection(server_side).expect("open").stats();
+    // Eight are kept, whatever they are, of those of the client and a hundred copies.
+    assert_eq!(stats.dropped(DropReason::NoKeysYet) as usize, seen_alone(&seen) - 8);
+    assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Accepted]);
 }
 
 // ---- not taken --------------------------------------------------------------------------------

@@ -237,7 +237,8 @@ impl Handshake {
         // A client has them with its ClientHello, a server that accepts with its answer.
         if let Some(suite) = suite_in_use(tls)
             && let Some(keys) = self.secrets.early_keys(self.original, suite)
-            && tls.zero_rtt_keys().is_some()
+            // A client is told the secret if it offers 0-RTT, a server whenever it resumes.
+            && (self.side.is_client() || tls.zero_rtt_keys().is_some())
         {
             self.output.push_back(Output::EarlyKeys(keys));
         }

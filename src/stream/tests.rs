@@ -1,6 +1,7 @@
 //! Two [`Streams`] and the wire between them, made of real packets without protection.
 
 mod delivery;
+mod early;
 mod limits;
 mod states;
 
