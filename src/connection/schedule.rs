@@ -153,6 +153,11 @@ impl Connection {
         if !wanted && !owed && !path.ping {
             return None;
         }
+        // Answers have no other limit than the window (RFC 9000, Section 8.2.2): a peer that asks and acknowledges nothing
+        // waits for its answers.
+        if !wanted && !path.ping && !path.window.has_room() {
+            return None;
+        }
         let size = usize::from(path.datagram_size);
         let min_len = usize::from(MIN_DATAGRAM);
         let flight = Flight {
