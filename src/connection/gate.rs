@@ -62,6 +62,11 @@ impl Connection {
         if space != SpaceId::Data || !self.phase.is_confirmed() {
             return Err(DropReason::Gate);
         }
+        let acked = self.recovery.largest_acked(SpaceId::Data);
+        if !self.moves.admits_newcomer(acked) {
+            // It is listened to, lest its acknowledgements get lost, and not answered.
+            return Ok(PathId::MUTE);
+        }
         if self.paths.len() > MAX_FOREIGN_PATHS {
             let keep = [self.paths.former(), self.paths.fallback()];
             let oldest = self.paths.iter().skip(1).map(|p| p.id).find(|id| !keep.contains(&Some(*id)));
@@ -76,6 +81,7 @@ impl Connection {
             None => return Ok(PathId::MUTE),
         };
         self.remote_ids.mark_used(from);
+        self.moves.count_newcomer();
         let id = self.add_path(from, dcid, PathState::Unproven { budget: Budget::new() });
         // A client that only probes may be about to move: it finds its new address proved then (Section 9.6.3).
         self.try_path(now, id);

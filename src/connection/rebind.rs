@@ -11,13 +11,16 @@ use super::preferred::Preference;
 use super::{Connection, Role};
 use crate::error::PathError;
 use crate::event::ConnectionEvent;
-use crate::id::{ConnectionId, PathId};
+use crate::id::{ConnectionId, PacketNumber, PathId};
 use crate::net::{FourTuple, Local};
 use crate::path::{PathEvent, PathState};
 use crate::time::Instant;
 
 /// Paths that are probed, or were and wait to be moved to, at most.
 const MAX_PROBES: usize = 3;
+/// New addresses of a client that a server answers before the client acknowledges anything more, at most: what is sent to
+/// each is remembered until something later is acknowledged.
+const MAX_NEWCOMERS: u8 = 32;
 
 /// What the connection keeps for a client's moves.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Moves {
     called: Option<ConnectionId>,
     /// What became of the server's preferred address.
     pub(super) preference: Preference,
+    /// Server: how far its client had acknowledged when it came to a new address last, and how many came since.
+    newcomers: (Option<PacketNumber>, u8),
 }
 
 impl Moves {
@@ -44,6 +49,7 @@ impl Moves {
             trial: None,
             called: Some(scid),
             preference: Preference::None,
+            newcomers: (None, 0),
         }
     }
 
@@ -61,6 +67,20 @@ impl Moves {
     /// A client came to its home calling us so.
     pub(super) fn know_by(&mut self, dcid: &[u8]) {
         self.called = ConnectionId::new(dcid);
+    }
+
+    /// Whether one more new address of a client is answered that has acknowledged so far.
+    pub(super) fn admits_newcomer(&mut self, acked: Option<PacketNumber>) -> bool {
+        let (before, count) = &mut self.newcomers;
+        if *before < acked {
+            (*before, *count) = (acked, 0);
+        }
+        *count < MAX_NEWCOMERS
+    }
+
+    /// One more is.
+    pub(super) fn count_newcomer(&mut self) {
+        self.newcomers.1 += 1;
     }
 
     /// The server has moved.
