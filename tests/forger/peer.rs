@@ -446,6 +446,17 @@ impl Forger {
         }
     }
 
+    /// Forgets all it has heard, but for the numbers that it needs to read on.
+    pub fn forget(&mut self) {
+        self.heard = Vec::new();
+        self.numbers = Vec::new();
+        self.unreadable = Vec::new();
+        for own in &mut self.spaces {
+            let last = own.received.last().copied();
+            own.received = last.into_iter().collect();
+        }
+    }
+
     /// Learns our endpoint's name from its first answer.
     pub fn meet(&mut self, datagram: &[u8]) {
         self.dcid = ids(datagram).1;

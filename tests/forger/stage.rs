@@ -79,6 +79,8 @@ pub struct Stage {
     pub victim: Victim,
     /// What our endpoint sent to the forger's address and the forger has not taken yet.
     tape: Rc<RefCell<VecDeque<Vec<u8>>>>,
+    /// Where the forger listens.
+    addresses: Rc<RefCell<Vec<SocketAddr>>>,
     /// Whether our endpoint has answered a forging client.
     met: bool,
 }
@@ -88,9 +90,10 @@ impl Stage {
     pub fn with(victim: Victim, transport: TransportConfig, setup: &Setup) -> Self {
         let mut world = World::new();
         let tape = Rc::new(RefCell::new(VecDeque::new()));
-        let sent = Rc::clone(&tape);
+        let addresses = Rc::new(RefCell::new(vec![addr(FORGER)]));
+        let (sent, own) = (Rc::clone(&tape), Rc::clone(&addresses));
         world.tap(move |_, datagram| {
-            if datagram.to == addr(FORGER) {
+            if own.borrow().contains(&datagram.to) {
                 sent.borrow_mut().push_back(datagram.payload.clone());
             }
             Verdict::Pass
@@ -111,7 +114,7 @@ impl Stage {
                 (host, Forger::server(setup, &hello))
             }
         };
-        let mut stage = Self { world, forger, host, victim, tape, met: victim == Victim::Client };
+        let mut stage = Self { world, forger, host, victim, tape, addresses, met: victim == Victim::Client };
         stage.listen_for(Duration::ZERO);
         stage
     }
@@ -218,6 +221,23 @@ impl Stage {
     pub fn shout(&mut self, frames: &[u8]) {
         let datagram = self.forger.seal(Space::OneRtt, Draft::new(frames));
         self.send(datagram);
+    }
+
+    /// The forger is at another address for a while: it hears what is sent there, answers challenges and acknowledges.
+    pub fn hear_at(&mut self, address: &str) {
+        self.addresses.borrow_mut().push(addr(address));
+        for _ in 0..2 {
+            self.forger.heard.clear();
+            self.listen();
+            let challenges: Vec<_> =
+                self.heard(wire::PATH_CHALLENGE).iter().map(|f| f.data.clone()).collect();
+            let answers =
+                challenges.iter().flat_map(|data| [&[wire::PATH_RESPONSE as u8][..], data].concat());
+            let frames: Vec<u8> = answers.chain(self.forger.ack_of_all(Space::OneRtt)).collect();
+            let datagram = self.forger.seal(Space::OneRtt, Draft::new(&frames));
+            self.send_from(address, datagram);
+        }
+        self.listen();
     }
 
     /// Waits for our endpoint for 60 ms; returns whether it said anything.
