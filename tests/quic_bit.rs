@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use peregrine::{ClientConfig, DropReason, ServerConfig, TransportConfig};
+use peregrine::{ClientConfig, DropReason, ServerConfig, TransportConfig, VarInt};
 
 use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, HostId, Link, Verdict, World, addr, ms, secs, tls};
@@ -75,6 +75,27 @@ fn the_bit_is_set_until_the_peer_has_said_that_it_bears_either() {
         greased += usize::from(first_of_server & 0x40 == 0);
     }
     assert!((1..20).contains(&greased), "{greased}");
+}
+
+#[test]
+fn what_is_remembered_of_an_earlier_connection_clears_no_bit() {
+    let mut world = World::new();
+    world.links(Link::rtt(ms(20)));
+    world.server_with(SERVER, ServerConfig::new(tls::server()).early_data(true));
+    let from = world.client(CLIENT);
+    let config = Arc::new(ClientConfig::new(tls::resuming_client()).early_data(true));
+    let earlier = world.connect_with(from, SERVER, Arc::clone(&config), Client::echoes(1, ms(0)));
+    world.run_well(secs(1));
+    world.with(earlier, |now, connection| connection.close(now, VarInt::ZERO, b""));
+    world.run_for(secs(1));
+    let tape = record(&mut world);
+    world.connect_with(from, SERVER, config, Client::upload(12_000));
+    // Before it can have heard from the server.
+    world.run_for(ms(15));
+    let tape = tape.borrow();
+    let first_flight: Vec<u8> = tape.iter().filter(|entry| entry.0).map(|(_, first)| first & 0xc0).collect();
+    assert!(first_flight.len() > 8, "{}", first_flight.len());
+    assert!(first_flight.iter().all(|first| *first == 0xc0), "{first_flight:x?}");
 }
 
 #[test]

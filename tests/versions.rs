@@ -305,6 +305,27 @@ fn a_server_that_has_half_a_client_hello_answers_in_the_clients_version() {
 }
 
 #[test]
+fn a_server_that_is_not_heard_goes_on_reading_the_clients_first_version() {
+    let mut world = World::new();
+    let tape = record(&mut world);
+    world.tap(|now, datagram| {
+        let is_lost = datagram.from == addr(SERVER) && now < Instant::from_millis(2500);
+        if is_lost { Verdict::Drop } else { Verdict::Pass }
+    });
+    let (_, conn) = pair(&mut world, server(Some(&[V2, V1])), client(V1, &[V1, V2]));
+    world.run_well(secs(20));
+    assert_eq!(version_of(&world, conn), V2);
+    let tape = tape.borrow();
+    let answers = tape.iter().position(|entry| *entry == (false, Kind::Initial, TWO)).expect("an answer");
+    let asked_again = tape[answers..].iter().filter(|entry| **entry == (true, Kind::Initial, ONE)).count();
+    assert!(asked_again >= 2, "{asked_again}");
+    let server_side = world.server_side(conn).expect("the server has it too");
+    let stats = world.connection(server_side).expect("open").stats();
+    let unread = [DropReason::Version, DropReason::Undecryptable].map(|reason| stats.dropped(reason));
+    assert_eq!(unread, [0, 0]);
+}
+
+#[test]
 fn whichever_two_datagrams_are_lost_both_ends_come_to_speak_the_same() {
     for first in 0..8 {
         for second in first..8 {

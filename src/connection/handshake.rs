@@ -248,6 +248,10 @@ impl Connection {
         };
         self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
         self.apply_limits(peer);
+        // Not by what is remembered: only a token would show that the server still bears it (RFC 9287, Section 3.1).
+        if peer.grease_quic_bit && self.config.grease_quic_bit {
+            self.quic_bit.permit();
+        }
     }
 
     /// Takes over what bounds what we send: all that a client remembers from an earlier connection.
@@ -260,9 +264,6 @@ impl Connection {
             self.config.datagram_send_buffer,
         );
         self.local_ids.on_peer_limit(peer.active_connection_id_limit);
-        if peer.grease_quic_bit && self.config.grease_quic_bit {
-            self.quic_bit.permit();
-        }
         for path in self.paths.iter_mut() {
             path.limit_datagram_size(self.peer.max_udp_payload_size);
         }
