@@ -1,8 +1,9 @@
-//! In steady state a bulk transfer allocates nothing: neither per datagram sent nor per datagram received.
+//! In steady state nothing is allocated: neither per datagram of a bulk transfer, sent or received, nor for an unreliable
+//! datagram.
 
 use std::alloc::System;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peregrine::{
@@ -21,6 +22,9 @@ const WARM_UP: u64 = 32 << 20;
 const COUNTED: u64 = 32 << 20;
 /// Allocations per datagram that are too many.
 const LIMIT: f64 = 0.1;
+
+/// Allocations are those of the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn tls() -> (Arc<rustls::ClientConfig>, Arc<rustls::ServerConfig>) {
     let key = rcgen::KeyPair::generate().expect("a key pair");
@@ -155,6 +159,28 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Queues unreliable datagrams for two trains.
+    fn send_datagrams(&mut self) {
+        let link = self.link.expect("connected");
+        let connection = self.endpoint.connection_mut(link).expect("the connection lives");
+        for _ in 0..600 {
+            let _ = connection.datagrams().send(&[0x5a; 100]);
+        }
+    }
+
+    /// Receives what is there; returns how many it was.
+    fn receive_datagrams(&mut self, into: &mut Vec<u8>) -> u64 {
+        let link = self.link.expect("connected");
+        let connection = self.endpoint.connection_mut(link).expect("the connection lives");
+        let mut received = 0;
+        while connection.datagrams().recv_into(into) {
+            received += 1;
+        }
+        received
+    }
+}
+
 /// The two sides of a transfer.
 struct Pair {
     client: Node,
@@ -164,7 +190,8 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let transport = TransportConfig::builder().datagram_size(1452).burst(32).pacing(false).build();
+        let transport = TransportConfig::builder().datagram_size(1452).burst(32).pacing(false);
+        let transport = transport.datagram_receive_buffer(Some(1 << 20)).build();
         let transport = Arc::new(transport.expect("settings that can be"));
         let (client_tls, server_tls) = tls();
         let server = ServerConfig::new(server_tls).transport(Arc::clone(&transport));
@@ -196,6 +223,32 @@ impl Pair {
         }
     }
 
+    /// Carries this many unreliable datagrams of 100 bytes from the client to the server.
+    fn carry_datagrams(&mut self, many: u64, into: &mut Vec<u8>) {
+        let mut received = 0;
+        while received < many {
+            self.client.counted(Node::send_datagrams);
+            self.advance();
+            received += self.server.counted(|node| node.receive_datagrams(into));
+        }
+    }
+
+    /// Begins to count.
+    fn count(&mut self) {
+        for node in [&mut self.client, &mut self.server] {
+            (node.datagrams, node.allocations) = (0, 0);
+        }
+    }
+
+    /// Checks what was counted.
+    fn assert_frugal(&self) {
+        for (name, node) in [("sender", &self.client), ("receiver", &self.server)] {
+            let each = node.allocations as f64 / node.datagrams as f64;
+            println!("{name}: {} allocations for {} datagrams", node.allocations, node.datagrams);
+            assert!(each < LIMIT, "the {name} allocates {each:.3} times a datagram");
+        }
+    }
+
     /// Carries at least `bytes` from the client to the server.
     fn carry(&mut self, id: StreamId, bytes: u64) {
         let mut read = 0;
@@ -209,19 +262,24 @@ impl Pair {
 
 #[test]
 fn a_bulk_transfer_in_steady_state_allocates_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut pair = Pair::new();
     let id = StreamId::new(Side::Client, Dir::Uni, 0);
     let link = pair.client.link.expect("connected");
     let client = pair.client.endpoint.connection_mut(link).expect("the connection lives");
     assert_eq!(client.open(Dir::Uni), Some(id));
     pair.carry(id, WARM_UP);
-    for node in [&mut pair.client, &mut pair.server] {
-        (node.datagrams, node.allocations) = (0, 0);
-    }
+    pair.count();
     pair.carry(id, COUNTED);
-    for (name, node) in [("sender", &pair.client), ("receiver", &pair.server)] {
-        let each = node.allocations as f64 / node.datagrams as f64;
-        println!("{name}: {} allocations for {} datagrams", node.allocations, node.datagrams);
-        assert!(each < LIMIT, "the {name} allocates {each:.3} times a datagram");
-    }
+    pair.assert_frugal();
+}
+
+#[test]
+fn unreliable_datagrams_in_steady_state_allocate_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut pair, mut into) = (Pair::new(), Vec::with_capacity(1452));
+    pair.carry_datagrams(200_000, &mut into);
+    pair.count();
+    pair.carry_datagrams(100_000, &mut into);
+    pair.assert_frugal();
 }

@@ -9,7 +9,8 @@ use peregrine::{
     TransportConfigBuilder,
 };
 
-use sim::{Conn, Link, Recorder, World, ms, secs, tls};
+use sim::moves::{AWAY, Play, Stage};
+use sim::{Client, Conn, Link, Recorder, World, ms, secs, tls};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";
@@ -155,4 +156,67 @@ fn the_room_of_a_buffer_is_used_again() {
         assert!(!connection.datagrams().recv_into(&mut Vec::new()));
     });
     assert_eq!(into, b"one");
+}
+
+/// Queues so many datagrams of the largest size, and a small one behind them.
+fn queue(world: &mut World, conn: Conn, many: usize) -> usize {
+    world.with(conn, |_, connection| {
+        let mut datagrams = connection.datagrams();
+        let max = datagrams.max_size().expect("the peer takes datagrams");
+        (0..many).for_each(|_| assert_eq!(datagrams.send(&vec![1; max]), Ok(())));
+        assert_eq!(datagrams.send(b"small"), Ok(()));
+        max
+    })
+}
+
+/// The longest datagram that can be sent now, and how many that were queued no longer fitted.
+fn room(world: &mut World, conn: Conn) -> (usize, u64) {
+    world.with(conn, |_, connection| {
+        let datagrams = connection.datagrams();
+        (datagrams.max_size().expect("the peer takes datagrams"), datagrams.dropped_queued())
+    })
+}
+
+#[test]
+fn what_no_longer_fits_a_path_that_became_narrower_is_dropped_and_counted() {
+    let (mut world, client, server) = both();
+    world.run_for(ms(200));
+    let (before, _) = room(&mut world, client);
+    assert!(before > 1400, "the path is searched: {before}");
+    world.links(Link::rtt(ms(20)).mtu(1200));
+    queue(&mut world, client, 30);
+    world.run_for(secs(1));
+    let (max, dropped) = room(&mut world, client);
+    assert!(max < 1180 && (15..30).contains(&dropped), "{max} bytes, {dropped} dropped");
+    assert_eq!(send(&mut world, client, &vec![7; before]), Err(SendDatagramError::TooLarge { max }));
+    assert_eq!(received(&mut world, server), [b"small"]);
+}
+
+#[test]
+fn what_does_not_fit_where_a_server_moves_to_is_dropped_and_counted() {
+    let mut scene = Stage::new(Play::Symmetric).client(Client::echoes(100, ms(20)));
+    scene.world.links_of("20.0.9.1", Link::rtt(ms(20)).mtu(1200));
+    scene.await_connected();
+    scene.world.run_for(ms(200));
+    let (client, server) = (scene.conn(), scene.far_end());
+    scene.prepare(AWAY);
+    let before = queue(&mut scene.world, server, 40);
+    scene.world.relocate(scene.server, AWAY, ms(100));
+    scene.run_well(secs(10));
+    let (max, dropped) = room(&mut scene.world, server);
+    assert!(before > 1400 && max < 1180, "{before} bytes before, {max} after");
+    assert!((1..40).contains(&dropped), "{dropped}");
+    assert_eq!(received(&mut scene.world, client).last().map(Vec::as_slice), Some(&b"small"[..]));
+}
+
+#[test]
+fn datagrams_grow_with_what_the_path_is_found_to_carry() {
+    let (mut world, client, server) = both();
+    let (before, _) = room(&mut world, client);
+    world.run_for(ms(200));
+    let (after, _) = room(&mut world, client);
+    assert!(after >= before && after > 1400, "{before} bytes, then {after}");
+    assert_eq!(send(&mut world, client, &vec![7; after]), Ok(()));
+    world.run_for(ms(50));
+    assert_eq!(received(&mut world, server), [vec![7; after]]);
 }

@@ -7,6 +7,8 @@
 mod certificates;
 #[path = "interop_quinn/changes.rs"]
 mod changes;
+#[path = "interop_quinn/datagrams.rs"]
+mod datagrams;
 #[path = "interop_quinn/driver.rs"]
 mod driver;
 #[path = "interop_quinn/early_data.rs"]

@@ -367,9 +367,9 @@ prop_compose! {
         own in prop::option::of(prop::collection::vec(any::<u8>(), 0..=20)),
         versions in prop::option::of(prop::collection::vec(1u32.., 1..9)),
     ) -> Common {
-        let [idle, data, local, remote, uni, limit, _] = numbers;
+        let [idle, data, local, remote, uni, limit, frame] = numbers;
         Common {
-            max_datagram_frame_size: 0,
+            max_datagram_frame_size: frame,
             max_idle_timeout: Duration::from_millis(idle),
             max_udp_payload_size: payload,
             initial_max_data: data,

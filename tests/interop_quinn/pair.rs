@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peregrine::{
     ClientConfig, CloseReason, ConnectionEvent, ConnectionHandle, Event, MigrationConfig, ServerConfig,
-    Strategy, StrategySet,
+    Strategy, StrategySet, TransportConfig,
 };
 use quinn::{ApplicationClose, Connection, ConnectionError, Endpoint, EndpointConfig};
 
@@ -22,14 +22,27 @@ fn migration() -> MigrationConfig {
     MigrationConfig::new(all.into_iter().fold(StrategySet::EMPTY, StrategySet::with))
 }
 
+/// We take datagrams, and search each path for larger ones than quinn takes.
+fn transport() -> Arc<TransportConfig> {
+    let transport =
+        TransportConfig::builder().datagram_receive_buffer(Some(1 << 20)).mtu_discovery(Some(9000));
+    Arc::new(transport.build().expect("the settings can be"))
+}
+
 /// Our client, which offers server migration.
 pub fn our_client(tls: rustls::ClientConfig) -> ClientConfig {
-    ClientConfig::new(Arc::new(tls)).migration(migration()).expect("the settings can be")
+    ClientConfig::new(Arc::new(tls))
+        .transport(transport())
+        .migration(migration())
+        .expect("the settings can be")
 }
 
 /// Our server, which permits server migration.
 pub fn our_server(tls: rustls::ServerConfig) -> ServerConfig {
-    ServerConfig::new(Arc::new(tls)).migration(migration()).expect("the settings can be")
+    ServerConfig::new(Arc::new(tls))
+        .transport(transport())
+        .migration(migration())
+        .expect("the settings can be")
 }
 
 /// Waits for the handshake, which agrees on the protocol and on no migration.

@@ -197,6 +197,7 @@ impl Stage {
         let transport = TransportConfig::builder()
             .idle_timeout(Some(self.idle))
             .keep_alive(self.keep_alive)
+            .datagram_receive_buffer(Some(1 << 20))
             .handshake_timeout(secs(60));
         Arc::new(transport.build().expect("settings that can be"))
     }
