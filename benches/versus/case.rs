@@ -12,7 +12,10 @@ use super::peer::Peer;
 use super::quantity::{Quantity, Run};
 use super::terms::{Cipher, STREAMS, Sending, Terms};
 use super::wire;
-use super::workload::{Bulk, Direction, Requests, early_requests, handshakes};
+use super::workload::{Bulk, Direction, Messages, Requests, early_requests, handshakes};
+
+/// The largest datagram that is looked for, in bytes, where any is.
+const SEARCHED: u16 = 9000;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,6 +24,10 @@ pub enum Workload {
     BulkUp,
     /// One stream from server to client.
     BulkDown,
+    /// One stream from client to server, after both have found that the path carries 9000 bytes.
+    BulkSearched,
+    /// Unreliable datagrams of 100 bytes from client to server.
+    Datagrams,
     /// One stream from client to server, over a wire that is long and loses datagrams.
     Lossy,
     /// One connection, 1 KiB each way on a stream of its own, 100 at a time.
@@ -44,6 +51,8 @@ impl Workload {
         match self {
             Self::BulkUp => "bulk-up",
             Self::BulkDown => "bulk-down",
+            Self::BulkSearched => "bulk-searched",
+            Self::Datagrams => "datagrams",
             Self::Lossy => "lossy",
             Self::ManyStreams => "many-streams",
             Self::ManyConnections => "many-connections",
@@ -88,6 +97,8 @@ impl Amount {
             Workload::Memory => 1,
             Workload::BulkUp
             | Workload::BulkDown
+            | Workload::BulkSearched
+            | Workload::Datagrams
             | Workload::Lossy
             | Workload::ManyStreams
             | Workload::ManyConnections
@@ -103,6 +114,10 @@ impl Amount {
         match workload {
             Workload::BulkUp => Plan::Bulk(bulk(Direction::Up, self.pick(64, 256))),
             Workload::BulkDown => Plan::Bulk(bulk(Direction::Down, self.pick(64, 256))),
+            Workload::BulkSearched => Plan::Searched(bulk(Direction::Up, self.pick(64, 256))),
+            Workload::Datagrams => {
+                Plan::Messages(Messages { total: self.pick(200_000, 2_000_000), len: 100 })
+            }
             Workload::Lossy => Plan::Far(bulk(Direction::Up, self.pick(4, 32))),
             Workload::ManyStreams => {
                 let total = self.pick(10_000, 100_000);
@@ -122,6 +137,8 @@ impl Amount {
 enum Plan {
     Bulk(Bulk),
     Far(Bulk),
+    Searched(Bulk),
+    Messages(Messages),
     Streams(Requests),
     Connections(Requests),
     Handshakes(u32),
@@ -147,6 +164,8 @@ impl Case {
         let sending = match plan {
             Plan::Far(_) => Sending::Carefully,
             Plan::Bulk(_)
+            | Plan::Searched(_)
+            | Plan::Messages(_)
             | Plan::Streams(_)
             | Plan::Connections(_)
             | Plan::Handshakes(_)
@@ -154,7 +173,9 @@ impl Case {
             | Plan::Footprint => Sending::Freely,
         };
         let resumes = workload == Workload::EarlyRequests;
-        let terms = Terms { size, burst, cipher, streams: STREAMS, sending, resumes };
+        let search = matches!(plan, Plan::Searched(_)).then_some(SEARCHED);
+        let messages = matches!(plan, Plan::Messages(_));
+        let terms = Terms { size, burst, cipher, streams: STREAMS, sending, resumes, search, messages };
         Self { workload, terms, reps, plan, seed }
     }
 
@@ -176,6 +197,8 @@ impl Case {
                 let losses = format!("1 of {} lost, seeds {first} to {last}", wire::ONE_IN);
                 format!(" of {} MiB, {delay} ms each way, {losses}", bulk.mib)
             }
+            Plan::Searched(bulk) => format!(" of {} MiB, up to {SEARCHED}", bulk.mib),
+            Plan::Messages(plan) => format!(", {} of {} bytes", plan.total, plan.len),
             Plan::Streams(plan) => format!(", {} of 1 KiB each way", plan.total),
             Plan::Connections(plan) => format!(", {} requests on {}", plan.total, plan.links),
             Plan::Handshakes(count) | Plan::EarlyRequests(count) => format!(", {count}"),
@@ -202,6 +225,14 @@ impl Case {
                 let goodput = per_second(bulk.mib as f64, outcome.passed);
                 let cost = micros_each(bulk.mib as f64, outcome.spent);
                 (outcome, vec![(Quantity::Goodput, goodput), (Quantity::Cost, cost)])
+            }
+            Plan::Searched(bulk) => {
+                let outcome = bulk.run_searched::<P>(terms, look)?;
+                (outcome, vec![(Quantity::Speed, per_second(bulk.mib as f64, outcome.spent))])
+            }
+            Plan::Messages(plan) => {
+                let outcome = plan.run::<P>(terms, look)?;
+                (outcome, vec![(Quantity::Messages, per_second(plan.total as f64, outcome.spent))])
             }
             Plan::Streams(plan) => {
                 let outcome = plan.run::<P>(terms, look)?;
@@ -233,6 +264,8 @@ impl Case {
                 Some(Run { figures, datagrams })
             }
             Plan::Far(_)
+            | Plan::Searched(_)
+            | Plan::Messages(_)
             | Plan::Streams(_)
             | Plan::Connections(_)
             | Plan::Handshakes(_)

@@ -109,6 +109,14 @@ impl<P: Peer> Peer for Weighed<P> {
         self.weigh(P::news)
     }
 
+    fn send_datagram(&mut self, link: P::Link, data: &Bytes) -> bool {
+        self.weigh(|peer| peer.send_datagram(link, data))
+    }
+
+    fn receive_datagrams(&mut self, link: P::Link, look: impl FnMut(&[u8])) {
+        self.weigh(|peer| peer.receive_datagrams(link, look));
+    }
+
     fn open(&mut self, link: P::Link, way: Way) -> Option<P::Stream> {
         self.weigh(|peer| peer.open(link, way))
     }

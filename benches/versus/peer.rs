@@ -63,6 +63,11 @@ pub trait Peer: Sized {
     /// The next thing its application should know.
     fn news(&mut self) -> Option<News<Self::Link, Self::Stream>>;
 
+    /// Queues an unreliable datagram; false if there is no room now.
+    fn send_datagram(&mut self, link: Self::Link, data: &Bytes) -> bool;
+    /// Receives all unreliable datagrams that are there, and shows each to `look`.
+    fn receive_datagrams(&mut self, link: Self::Link, look: impl FnMut(&[u8]));
+
     /// Opens a stream; `None` until the other side permits it.
     fn open(&mut self, link: Self::Link, way: Way) -> Option<Self::Stream>;
     /// Writes a prefix of `data` and takes it out.

@@ -24,6 +24,8 @@ pub struct Peregrine {
     /// The other side, and our own end.
     path: FourTuple,
     buffer: Vec<u8>,
+    /// Where an unreliable datagram is received.
+    datagram: Vec<u8>,
     news: VecDeque<News<ConnectionHandle, StreamId>>,
     wake: Option<Now>,
 }
@@ -42,7 +44,9 @@ fn transport(terms: &Terms) -> Arc<TransportConfig> {
         .max_uni_streams(terms.streams)
         .initial_window(window)
         .datagram_size(terms.size)
-        .mtu_discovery(None)
+        .mtu_discovery(terms.search)
+        .datagram_receive_buffer(terms.messages.then_some(terms::DATAGRAM_BUFFER))
+        .datagram_send_buffer(terms::DATAGRAM_BUFFER)
         .burst(terms.burst)
         .pacing(pacing)
         .build();
@@ -60,7 +64,8 @@ impl Peregrine {
             endpoint: Endpoint::new(config, Box::new(SeededRng::new(seed))),
             connects_with: None,
             path: FourTuple { local: Local::default(), remote },
-            buffer: vec![0; terms.burst * usize::from(terms.size)],
+            buffer: vec![0; terms.burst * usize::from(terms.largest())],
+            datagram: Vec::new(),
             news: VecDeque::new(),
             wake: None,
         }
@@ -143,6 +148,19 @@ impl Peer for Peregrine {
 
     fn news(&mut self) -> Option<News<ConnectionHandle, StreamId>> {
         self.news.pop_front()
+    }
+
+    fn send_datagram(&mut self, link: ConnectionHandle, data: &Bytes) -> bool {
+        let connection = self.endpoint.connection_mut(link).expect("the connection lives");
+        connection.datagrams().send(data).is_ok()
+    }
+
+    fn receive_datagrams(&mut self, link: ConnectionHandle, mut look: impl FnMut(&[u8])) {
+        let connection = self.endpoint.connection_mut(link).expect("the connection lives");
+        let mut datagrams = connection.datagrams();
+        while datagrams.recv_into(&mut self.datagram) {
+            look(&self.datagram);
+        }
     }
 
     fn open(&mut self, link: ConnectionHandle, way: Way) -> Option<StreamId> {

@@ -13,6 +13,8 @@ pub enum Quantity {
     Streams,
     /// Processor time of a request and its response.
     Request,
+    /// Unreliable datagrams in a second of processor time.
+    Messages,
     /// Handshakes in a second of processor time.
     Handshakes,
     /// Heap of an idle connection at the client.
@@ -32,6 +34,7 @@ impl Quantity {
             Self::Goodput => "goodput",
             Self::Streams => "streams",
             Self::Request => "request",
+            Self::Messages => "messages",
             Self::Handshakes => "handshakes",
             Self::ClientHeap => "client-heap",
             Self::ServerHeap => "server-heap",
@@ -46,6 +49,7 @@ impl Quantity {
             Self::Cost => "µs/MiB",
             Self::Streams => "streams/s",
             Self::Request => "µs/request",
+            Self::Messages => "messages/s",
             Self::Handshakes => "handshakes/s",
             Self::ClientHeap | Self::ServerHeap => "kB/connection",
             Self::Allocations => "allocations/datagram",
@@ -55,7 +59,7 @@ impl Quantity {
     /// What the unit leaves open.
     pub fn remark(self) -> &'static str {
         match self {
-            Self::Speed | Self::Streams | Self::Handshakes => "of processor time",
+            Self::Speed | Self::Streams | Self::Messages | Self::Handshakes => "of processor time",
             Self::Cost | Self::Request => "of processor time, less is better",
             Self::Goodput => "of virtual time",
             Self::ClientHeap => "at the client, less is better",

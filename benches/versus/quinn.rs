@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
     ClientConfig, Connection, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, Event,
-    ServerConfig, StreamEvent, StreamId, TransportConfig, VarInt,
+    MtuDiscoveryConfig, ServerConfig, StreamEvent, StreamId, TransportConfig, VarInt,
 };
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
@@ -67,7 +67,13 @@ fn transport(terms: &Terms) -> Arc<TransportConfig> {
         .congestion_controller_factory(Arc::new(congestion))
         .initial_mtu(terms.size)
         .min_mtu(terms.size)
-        .mtu_discovery_config(None);
+        .datagram_receive_buffer_size(terms.messages.then_some(terms::DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(terms::DATAGRAM_BUFFER)
+        .mtu_discovery_config(terms.search.map(|bytes| {
+            let mut search = MtuDiscoveryConfig::default();
+            search.upper_bound(bytes);
+            search
+        }));
     Arc::new(config)
 }
 
@@ -75,7 +81,7 @@ impl Quinn {
     #[expect(clippy::disallowed_methods, reason = "quinn-proto counts from an instant of the system's clock")]
     fn new(server: Option<ServerConfig>, seed: u8, remote: &str, terms: &Terms) -> Self {
         let mut config = EndpointConfig::default();
-        config.max_udp_payload_size(terms.size.max(1472)).expect("a size that can be");
+        config.max_udp_payload_size(terms.largest().max(1472)).expect("a size that can be");
         Self {
             epoch: Instant::now(),
             endpoint: Endpoint::new(Arc::new(config), server.map(Arc::new), false, Some([seed; 32])),
@@ -84,7 +90,7 @@ impl Quinn {
             held: Vec::new(),
             queue: VecDeque::new(),
             alarms: BinaryHeap::new(),
-            buffer: Vec::with_capacity(terms.burst * usize::from(terms.size)),
+            buffer: Vec::with_capacity(terms.burst * usize::from(terms.largest())),
             answer: Vec::new(),
             burst: terms.burst,
             news: VecDeque::new(),
@@ -268,6 +274,19 @@ impl Peer for Quinn {
 
     fn news(&mut self) -> Option<News<ConnectionHandle, StreamId>> {
         self.news.pop_front()
+    }
+
+    fn send_datagram(&mut self, link: ConnectionHandle, data: &Bytes) -> bool {
+        let is_queued = self.held(link).connection.datagrams().send(data.clone(), false).is_ok();
+        self.enqueue(link);
+        is_queued
+    }
+
+    fn receive_datagrams(&mut self, link: ConnectionHandle, mut look: impl FnMut(&[u8])) {
+        let mut datagrams = self.held(link).connection.datagrams();
+        while let Some(data) = datagrams.recv() {
+            look(&data);
+        }
     }
 
     fn open(&mut self, link: ConnectionHandle, way: Way) -> Option<StreamId> {

@@ -17,6 +17,8 @@ pub const WINDOW: u64 = 16 << 20;
 pub const SEND_BUFFER: u64 = 8 << 20;
 /// A congestion window that never binds, in bytes: more than is ever in flight.
 pub const WIDE: u64 = 64 << 20;
+/// Bytes of unreliable datagrams that wait to be sent, or received: what both libraries permit by default, or nearly.
+pub const DATAGRAM_BUFFER: usize = 1 << 20;
 /// Streams of each kind that a side may open at a time, where many are.
 pub const STREAMS: u64 = 256;
 /// The same for connections that do nothing: what both libraries permit by default.
@@ -65,6 +67,10 @@ pub struct Terms {
     pub sending: Sending,
     /// Whether the server gives a ticket to each connection, and the client shows it in the next, with early data.
     pub resumes: bool,
+    /// Up to which size each side searches for larger datagrams; `None`: it does not.
+    pub search: Option<u16>,
+    /// Whether unreliable datagrams are sent.
+    pub messages: bool,
 }
 
 /// A self-signed certificate, the same for all: ECDSA on P-256.
@@ -81,6 +87,11 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
 });
 
 impl Terms {
+    /// The largest datagram that may be sent, in bytes.
+    pub fn largest(&self) -> u16 {
+        self.search.unwrap_or(0).max(self.size)
+    }
+
     /// A provider that knows one cipher and one key exchange, X25519.
     fn provider(&self) -> Arc<CryptoProvider> {
         let suite = match self.cipher {

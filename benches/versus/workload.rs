@@ -10,7 +10,7 @@ use super::peer::{News, Peer, Way};
 use super::terms::Terms;
 use super::wire::Wire;
 
-/// How long the sides of a long wire have to finish their handshake.
+/// How long the sides have to finish their handshake over a long wire, or their search for larger datagrams.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which side sends.
@@ -81,6 +81,14 @@ impl Bulk {
         self.carry(&mut pair, links, look)
     }
 
+    /// On a new connection over a short wire, each side of which has searched its path for larger datagrams before.
+    pub fn run_searched<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
+        let links = pair.connect()?;
+        pair.rest(PAUSE)?;
+        self.carry(&mut pair, links, look)
+    }
+
     /// On a connection that there is.
     pub fn carry<P: Peer>(
         &self,
@@ -118,6 +126,50 @@ impl Bulk {
 
 fn arrived(received: u64, expected: u64) -> Result<(), Fault> {
     if received == expected { Ok(()) } else { Err(Fault::Length { received, expected }) }
+}
+
+/// Unreliable datagrams from the client to the server, one after the other as fast as they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Messages {
+    /// How many.
+    pub total: u64,
+    /// Bytes of each.
+    pub len: usize,
+}
+
+impl Messages {
+    /// On a new connection over a short wire, which loses none.
+    pub fn run<P: Peer>(&self, terms: &Terms, look: Look) -> Result<Outcome, Fault> {
+        let mut pair = Pair::<P>::new(terms, Wire::Short);
+        let [client, server] = pair.connect()?;
+        let message = beginning(self.len);
+        let begun = Begun::with(&pair);
+        let (mut sent, mut received, mut wrong) = (0, 0, None);
+        while received < self.total {
+            while sent < self.total && pair.sides[0].send_datagram(client, &message) {
+                sent += 1;
+            }
+            pair.advance()?;
+            for side in [0, 1] {
+                while pair.news(side)?.is_some() {}
+            }
+            pair.sides[1].receive_datagrams(server, |data| {
+                match look {
+                    Look::Glance => {
+                        std::hint::black_box((data.first(), data.last()));
+                    }
+                    Look::Compare if data == message => {}
+                    Look::Compare => wrong = wrong.or(Some(received)),
+                }
+                received += 1;
+            });
+        }
+        let outcome = begun.end(&pair);
+        match wrong {
+            Some(at) => Err(Fault::Corrupt { at }),
+            None => arrived(received, self.total).map(|()| outcome),
+        }
+    }
 }
 
 /// Requests and responses, each on a bidirectional stream of its own.
