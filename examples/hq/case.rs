@@ -59,6 +59,8 @@ pub struct ServerPart {
     pub versions: Versions,
     /// Whether to answer requests that come before the handshake is complete.
     pub zero_rtt: bool,
+    /// Whether to have clients come to another address of the server's.
+    pub preferred: bool,
 }
 
 /// A test case, as both ends play it.
@@ -94,6 +96,7 @@ impl Case {
                 client: ClientPart { split: Split::FirstThenRest, zero_rtt: true, ..plain.client },
                 server: ServerPart { zero_rtt: true, ..plain.server },
             },
+            "connectionmigration" => Self { server: ServerPart { preferred: true, ..plain.server }, ..plain },
             "keyupdate" => Self { client: ClientPart { key_update: true, ..plain.client }, ..plain },
             "v2" => Self {
                 client: ClientPart { versions: Versions::PreferSecond, ..plain.client },
@@ -133,7 +136,7 @@ mod tests {
         ("rebind-port", true),
         ("rebind-addr", true),
         ("ipv6", true),
-        ("connectionmigration", false),
+        ("connectionmigration", true),
         ("v2", true),
         ("versionnegotiation", true),
         ("goodput", true),

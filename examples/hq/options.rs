@@ -119,6 +119,11 @@ struct ServerOptions {
     #[arg(long)]
     zero_rtt: bool,
 
+    /// Have clients come to this address of the server's after the handshake, one of IPv4 and one of IPv6 at most;
+    /// port 0 for any
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    preferred: Vec<SocketAddr>,
+
     /// Move once, with all connections: explicit, pool, symmetric or synchronized, where to, and when: so long
     /// after the first client has come (2s, 500ms), or after so many bytes (10M)
     #[arg(long, value_name = "STRATEGY:ADDRESS:PORT@WHEN", value_parser = Order::parse)]
@@ -204,6 +209,8 @@ pub struct ServerPlan {
     pub certificate: Certificate,
     /// What the test case asks for.
     pub part: ServerPart,
+    /// Where clients are to come after the handshake.
+    pub preferred: Vec<SocketAddr>,
     /// Where to, and when.
     pub migrate: Option<Order>,
     /// Where secrets go.
@@ -286,6 +293,10 @@ impl ServerOptions {
         part.cipher = self.common.cipher.or(part.cipher);
         part.retry |= self.retry;
         part.zero_rtt |= self.zero_rtt;
+        let families = [SocketAddr::is_ipv4, SocketAddr::is_ipv6];
+        if families.iter().any(|is_such| self.preferred.iter().filter(|place| is_such(place)).count() > 1) {
+            return Err(Refusal::Usage("a server prefers one address of a family; name one each".to_owned()));
+        }
         part.versions = self.common.version.map_or(part.versions, Versions::Only);
         let files = |name| environment.certificate(name);
         let certificate = match (self.cert, self.key, files("cert.pem"), files("priv.key")) {
@@ -299,6 +310,7 @@ impl ServerOptions {
             root: self.root.or_else(|| environment.www()).unwrap_or_else(|| ".".into()),
             certificate,
             part,
+            preferred: self.preferred,
             migrate: self.migrate,
             key_log: self.common.key_log(environment),
         })
@@ -511,6 +523,7 @@ mod tests {
             "hq server --migrate swim",
             "hq server --cipher rot13",
             "hq server --version 3",
+            "hq server --preferred 127.0.0.1:0 --preferred 127.0.0.2:0",
             "hq client --insecure --rebind soon https://a/b",
         ] {
             assert!(matches!(planned(line, &[]), Err(Refusal::Usage(what)) if !what.is_empty()), "{line}");

@@ -1,6 +1,7 @@
 //! The server: one socket, one endpoint, one desk, until it is stopped.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub fn run(plan: ServerPlan) -> Result<(), String> {
 
     let mut driver = Driver::starting_at(Instant::ZERO);
     let socket = bind(&mut driver, &plan)?;
-    let config = settings(&plan, tls)?;
+    let config = prefer(&mut driver, &plan, socket, settings(&plan, tls)?)?;
     let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(CONNECTIONS);
     if plan.part.retry {
         endpoint = endpoint.half_open_limit(0);
@@ -67,6 +68,48 @@ fn bind(driver: &mut Driver, plan: &ServerPlan) -> Result<SocketKey, String> {
         }
     }
     Err(complaint)
+}
+
+/// Opens a socket wherever clients are to come after the handshake.
+fn prefer(
+    driver: &mut Driver,
+    plan: &ServerPlan,
+    listening: SocketKey,
+    mut config: ServerConfig,
+) -> Result<ServerConfig, String> {
+    let mut places = plan.preferred.clone();
+    if places.is_empty() && plan.part.preferred {
+        places = own_addresses(driver.address(listening).ip());
+    }
+    for place in places {
+        let socket = driver.bind(place).map_err(|error| format!("cannot listen on {place}: {error}"))?;
+        let local = driver.local(socket);
+        config = match driver.address(socket) {
+            SocketAddr::V4(place) => config.preferred_v4(place, local),
+            SocketAddr::V6(place) => config.preferred_v6(place, local),
+        }
+        .map_err(|error| error.to_string())?;
+        println!("clients are to come to {}", driver.address(socket));
+    }
+    Ok(config)
+}
+
+/// The address that is listened on; if that is any, one of each family that others can reach us at. Any port will do.
+fn own_addresses(listening: IpAddr) -> Vec<SocketAddr> {
+    if !listening.is_unspecified() {
+        return vec![(listening, 0).into()];
+    }
+    // Addresses for documentation: nothing is sent there, but the kernel says from where it would be.
+    let routes = [
+        (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from(([192, 0, 2, 1], 9))),
+        ((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()),
+    ];
+    let from = |(any, there): (SocketAddr, SocketAddr)| {
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect(there).ok()?;
+        Some((socket.local_addr().ok()?.ip(), 0).into())
+    };
+    routes.into_iter().filter_map(from).collect()
 }
 
 fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, String> {

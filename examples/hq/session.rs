@@ -107,6 +107,9 @@ impl<'a> Session<'a> {
             ConnectionEvent::EarlyData(EarlyData::Rejected) => {
                 self.notes.push("0-RTT was rejected, and said again".to_owned());
             }
+            ConnectionEvent::Path(PathEvent::Preferred { path }) => {
+                self.notes.push(format!("goes on at {}, which the server prefers", path.remote));
+            }
             ConnectionEvent::Path(PathEvent::Validated { path, .. }) => {
                 self.notes.push(format!("reaches {} by another path", path.remote));
             }

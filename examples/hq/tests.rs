@@ -273,6 +273,13 @@ fn a_server_that_takes_no_early_data_fails_a_run_that_wants_it() {
 }
 
 #[test]
+fn a_client_comes_to_the_address_that_its_server_prefers() {
+    let (handshakes, said) = Places::new().play_and_hear("connectionmigration", &[2_000_000]);
+    assert_eq!(handshakes, 1);
+    assert!(said.contains("prefers"), "{said}");
+}
+
+#[test]
 fn version_2_is_gone_over_to_from_version_1_and_from_none() {
     for (case, version) in [("v2", 2), ("versionnegotiation", 1), ("transfer", 1)] {
         let (handshakes, said) = Places::new().play_and_hear(case, &[1000]);

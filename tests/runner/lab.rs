@@ -49,6 +49,8 @@ pub enum Keep {
 pub struct Lab {
     /// Where it takes place.
     pub world: World,
+    /// The server's host.
+    pub server: HostId,
     /// The client's host.
     pub client: HostId,
     tls: Tls,
@@ -96,9 +98,9 @@ impl Lab {
         });
         let config = change(ServerConfig::new(Arc::clone(&tls.server)).transport(transport()));
         let endpoint = change_endpoint(EndpointConfig::server(Arc::new(config)));
-        world.host(server_at, endpoint, Some(|| Box::new(Server::default())));
+        let server = world.host(server_at, endpoint, Some(|| Box::new(Server::default())));
         let client = world.client(client_at);
-        Self { world, client, tls, tape, server_at: addr(server_at) }
+        Self { world, server, client, tls, tape, server_at: addr(server_at) }
     }
 
     /// What a client connects with.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use peregrine::{Local, ServerConfig, SocketKey};
+
 use crate::frames::Frame;
-use crate::lab::{CLIENT, Keep, LIMIT, Lab, MB, link, report};
-use crate::sim::{Client, Filtering, Nat, addr, ip, ms};
+use crate::lab::{CLIENT, Keep, LIMIT, Lab, MB, SERVER, link, report};
+use crate::sim::{Client, Filtering, Kind, Nat, addr, ip, ms};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
 
@@ -61,4 +63,31 @@ fn rebind_addr() {
     let ips: BTreeSet<_> = places.iter().map(SocketAddr::ip).collect();
     assert_eq!(ips.len(), 3, "{places:?}");
     report("rebind-addr", None);
+}
+
+/// The server prefers another port of its own, and the client goes there.
+#[test]
+fn connectionmigration() {
+    let SocketAddr::V4(preferred) = addr("193.167.100.100:444") else { panic!("an IPv4 address") };
+    let local = Local { socket: SocketKey(1), ip: Some(addr(SERVER).ip()) };
+    let prefer = |config: ServerConfig| config.preferred_v4(preferred, local).expect("an address");
+    let mut lab = Lab::serving(link(), Tls::new(), Keep::All, prefer, |config| config);
+    let socket = lab.world.add_socket(lab.server, "193.167.100.100:444");
+    assert_eq!(socket, local.socket);
+    lab.connect(Client::download(2 * MB).then_close());
+    lab.world.run_well(LIMIT);
+    assert_eq!(lab.handshakes(), 1);
+    let packets = lab.packets();
+    let moved =
+        packets.iter().position(|packet| packet.to == preferred.into()).expect("the client has moved");
+    let (before, after) = packets.split_at(moved);
+    let mut former = before.iter().filter(|packet| !packet.from_server && packet.kind == Kind::OneRtt);
+    assert!(former.all(|packet| packet.dcid != after[0].dcid), "a connection ID was used on two paths");
+    let mut answers = after.iter().filter(|packet| packet.from == preferred.into());
+    let first = answers.next().expect("the server answers from there");
+    assert!(first.has(|frame| matches!(frame, Frame::PathChallenge(_))), "{first:?}");
+    let data =
+        answers.filter(|packet| packet.inside.as_ref().is_some_and(|inside| inside.len > 1000)).count();
+    assert!(data > 1000, "nearly all of the file comes from there: {data} packets");
+    report("connectionmigration", None);
 }
