@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{BinaryBytes, HumanDuration};
+use indicatif::BinaryBytes;
 use peregrine::{
-    ClientConfig, Endpoint, EndpointConfig, Event, FourTuple, Instant, MigrationConfig, SocketKey,
-    StrategySet, SystemRng, TransportConfig, VarInt, Version,
+    ClientConfig, Connection, Endpoint, EndpointConfig, Event, FourTuple, Instant, MigrationConfig,
+    SocketKey, StrategySet, SystemRng, TransportConfig, VarInt, Version,
 };
 
 use crate::bars::Bars;
@@ -32,11 +32,11 @@ const WINDOWS: (u64, u64) = (512 << 10, 1 << 20);
 pub fn run(plan: &ClientPlan) -> Result<bool, String> {
     let bars = Bars::new(plan.errands.len());
     let mut client = Client::new(plan)?;
-    let (mut bytes, mut faults) = (0, Vec::new());
+    let (mut fetched, mut bytes, mut faults) = (0, 0, Vec::new());
     for (number, (authority, errands)) in shares(plan).into_iter().enumerate() {
         match client.fetch(authority, errands, &bars) {
             Ok(session) => {
-                bytes += session.bytes;
+                (fetched, bytes) = (fetched + session.fetched, bytes + session.bytes);
                 // Tickets are for the connections after the first.
                 let resumes = number > 0 && plan.part.split == Split::FirstThenRest;
                 if resumes && !session.is_resumed {
@@ -51,8 +51,13 @@ pub fn run(plan: &ClientPlan) -> Result<bool, String> {
     }
     drop(bars);
     let time = client.driver.now().since(Instant::ZERO);
-    let (files, size) = (plan.errands.len(), BinaryBytes(bytes));
-    println!("files: {files}, {size} in {:.3} s ({})", time.as_secs_f64(), HumanDuration(time));
+    let files = plan.errands.len() - faults.len().min(plan.errands.len());
+    println!(
+        "{files} of {} files, {} in {:.3} s",
+        plan.errands.len(),
+        BinaryBytes(bytes),
+        time.as_secs_f64()
+    );
     for fault in &faults {
         eprintln!("hq: {fault}");
     }
@@ -82,10 +87,8 @@ struct Client {
     driver: Driver,
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
-    /// Whether each connection updates its keys.
-    key_update: bool,
-    /// When each connection moves to another port.
-    rebind: Option<When>,
+    /// What is to happen on each connection.
+    asides: Asides,
     /// Whether each connection waits for tickets before it ends.
     waits: bool,
     /// For IPv4, and for IPv6.
@@ -122,8 +125,7 @@ impl Client {
         }
         config = config.early_data(plan.part.zero_rtt);
         Ok(Self {
-            key_update: plan.part.key_update,
-            rebind: plan.rebind,
+            asides: Asides { key_update: plan.part.key_update, rebind: plan.rebind },
             waits: plan.part.split == Split::FirstThenRest,
             driver: Driver::starting_at(Instant::ZERO),
             endpoint: Endpoint::new(EndpointConfig::client(), Box::new(SystemRng::default())),
@@ -142,35 +144,20 @@ impl Client {
         let remote = resolve(authority)?;
         let socket = self.socket(remote)?;
         let path = FourTuple { local: self.driver.local(socket), remote };
-        let Self { driver, endpoint, config, rebind, key_update, waits, .. } = self;
+        let Self { driver, endpoint, config, asides, waits, .. } = self;
         let handle = endpoint
             .connect(driver.now(), path, Arc::clone(config), &authority.host)
             .map_err(|error| error.to_string())?;
         let mut session = Session::new(handle, errands, bars);
-        let (mut wake, mut rebind, mut key_update) = (Some(driver.now()), *rebind, *key_update);
-        let mut end = None;
+        let (mut wake, mut end, mut asides) = (Some(driver.now()), None, *asides);
         while !session.is_over() || end.is_some_and(|end| driver.now() < end) {
-            let move_at = rebind.and_then(|when| when.deadline(session.since));
+            let until = wake.into_iter().chain(asides.deadline(&session)).chain(end).min();
             driver
-                .receive(wake.into_iter().chain(move_at).chain(end).min(), |now, arrival, datagrams| {
-                    endpoint.handle_datagrams(now, arrival, datagrams)
-                })
+                .receive(until, |now, arrival, datagrams| endpoint.handle_datagrams(now, arrival, datagrams))
                 .map_err(|error| format!("the socket is broken: {error}"))?;
-            let now = driver.now();
-            endpoint.handle_timeout(now);
-            if let Some(connection) = endpoint.connection_mut(handle).filter(|_| session.since.is_some()) {
-                // Not every moment will do, but before long one comes.
-                if key_update && session.bytes > 0 && connection.update_keys(now).is_ok() {
-                    key_update = false;
-                }
-                if rebind.is_some_and(|when| when.is_due(now, session.since, session.bytes)) {
-                    let socket = driver.bind(any_of_family(remote)).map_err(|error| error.to_string())?;
-                    match connection.rebind(now, driver.local(socket)) {
-                        Ok(()) => println!("{authority}: moves to port {}", driver.address(socket).port()),
-                        Err(error) => println!("{authority}: does not move: {error}"),
-                    }
-                    rebind = None;
-                }
+            endpoint.handle_timeout(driver.now());
+            if let Some(connection) = endpoint.connection_mut(handle) {
+                asides.act(driver, connection, &mut session)?;
             }
             wake = driver.speak(endpoint, |now, endpoint, event| {
                 if let Event::Connection(of, event) = event {
@@ -201,6 +188,46 @@ impl Client {
         let socket = self.driver.bind(any).map_err(|error| format!("cannot open a socket: {error}"))?;
         self.sockets[slot] = Some(socket);
         Ok(socket)
+    }
+}
+
+/// What is to happen once, beside a transfer.
+#[derive(Debug, Clone, Copy)]
+struct Asides {
+    /// An update of keys, early.
+    key_update: bool,
+    /// A move to another port.
+    rebind: Option<When>,
+}
+
+impl Asides {
+    /// Does what it is time for.
+    fn act(
+        &mut self,
+        driver: &mut Driver,
+        connection: &mut Connection,
+        session: &mut Session<'_>,
+    ) -> Result<(), String> {
+        let now = driver.now();
+        // Not every moment will do for new keys, but before long one comes.
+        if self.key_update && session.bytes > 0 && connection.update_keys(now).is_ok() {
+            self.key_update = false;
+        }
+        if self.rebind.is_some_and(|when| when.is_due(now, session.since, session.bytes)) {
+            self.rebind = None;
+            let any = any_of_family(connection.remote());
+            let socket = driver.bind(any).map_err(|error| format!("cannot open a socket: {error}"))?;
+            session.notes.push(match connection.rebind(now, driver.local(socket)) {
+                Ok(()) => format!("moves to port {}", driver.address(socket).port()),
+                Err(error) => format!("does not move: {error}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// When it will be time.
+    fn deadline(&self, session: &Session<'_>) -> Option<Instant> {
+        self.rebind.and_then(|when| when.deadline(session.since))
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Session<'a> {
     queue: VecDeque<Errand>,
     open: BTreeMap<StreamId, Download>,
     bars: &'a Bars,
+    /// Files that are complete.
+    pub fetched: usize,
     /// Bytes of all files.
     pub bytes: u64,
     /// Whether it resumed an earlier connection.
@@ -56,6 +58,7 @@ impl<'a> Session<'a> {
             queue: errands.into(),
             open: BTreeMap::new(),
             bars,
+            fetched: 0,
             bytes: 0,
             is_resumed: false,
             is_early: false,
@@ -191,8 +194,9 @@ impl<'a> Session<'a> {
     fn end(&mut self, id: StreamId, fault: Option<String>) {
         let Some(download) = self.open.remove(&id) else { return };
         self.bars.end();
-        if let Some(fault) = fault {
-            self.faults.push(format!("{}: {fault}", download.errand.url));
+        match fault {
+            None => self.fetched += 1,
+            Some(fault) => self.faults.push(format!("{}: {fault}", download.errand.url)),
         }
     }
 }
