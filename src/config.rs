@@ -17,6 +17,7 @@ use crate::frame::MigrationTarget;
 use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
 use crate::negotiation::{Strategy, StrategySet};
 use crate::net::Local;
+use crate::recovery::AckFrequency;
 use crate::recovery::congestion::{Algorithm, Controller};
 use crate::varint::VarInt;
 
@@ -59,6 +60,8 @@ pub struct TransportConfig {
     pub(crate) datagram_receive_buffer: Option<usize>,
     pub(crate) datagram_send_buffer: usize,
     pub(crate) ecn: bool,
+    pub(crate) min_ack_delay: Option<Duration>,
+    pub(crate) ack_frequency: Option<AckFrequency>,
     pub(crate) key_update_after: u64,
     pub(crate) grease_quic_bit: bool,
     pub(crate) spin_bit: bool,
@@ -89,6 +92,8 @@ impl TransportConfig {
             datagram_receive_buffer: None,
             datagram_send_buffer: 1 << 20,
             ecn: true,
+            min_ack_delay: Some(Duration::from_millis(1)),
+            ack_frequency: None,
             key_update_after: 1 << 22,
             grease_quic_bit: true,
             spin_bit: false,
@@ -232,6 +237,27 @@ impl TransportConfigBuilder {
         self
     }
 
+    /// The longest delay of our ACKs, in whole milliseconds. Default 25 ms. The peer may ask for another.
+    pub fn max_ack_delay(mut self, delay: Duration) -> Self {
+        self.0.max_ack_delay = delay;
+        self
+    }
+
+    /// The shortest delay of our ACKs that the peer may ask for, by ACK_FREQUENCY (draft-ietf-quic-ack-frequency); `None`:
+    /// it may ask for nothing, IMMEDIATE_ACK included. Default 1 ms. However seldom it wants ACKs, one is sent for 255
+    /// packets.
+    pub fn min_ack_delay(mut self, delay: Option<Duration>) -> Self {
+        self.0.min_ack_delay = delay;
+        self
+    }
+
+    /// How often the peer is to acknowledge what we send, if it takes such wishes. `None`, the default: every second packet,
+    /// as usual. Whatever is said here, a peer that takes wishes is asked to answer at once after a move and to probes.
+    pub fn ack_frequency(mut self, wish: Option<AckFrequency>) -> Self {
+        self.0.ack_frequency = wish;
+        self
+    }
+
     /// How many datagrams one [`poll`](crate::Endpoint::poll) may write at most, if the buffer holds them. Default 10.
     pub fn burst(mut self, datagrams: usize) -> Self {
         self.0.burst = datagrams;
@@ -319,6 +345,12 @@ impl TransportConfigBuilder {
         }
         if config.active_connection_ids < 2 || config.active_connection_ids > 256 {
             return refuse("active_connection_ids", "use 2 to 256");
+        }
+        if config.max_ack_delay >= Duration::from_millis(1 << 14) {
+            return refuse("max_ack_delay", "use less than 2^14 milliseconds");
+        }
+        if config.min_ack_delay.is_some_and(|delay| delay > config.max_ack_delay) {
+            return refuse("min_ack_delay", "use at most max_ack_delay");
         }
         if config.initial_rtt.is_zero() || config.initial_rtt > Duration::from_secs(10) {
             return refuse("initial_rtt", "use more than zero and at most ten seconds");
@@ -617,6 +649,14 @@ mod tests {
         assert_eq!(refused(TransportConfig::builder().mtu_discovery(Some(65_528))), "mtu_discovery");
         assert_eq!(refused(TransportConfig::builder().max_udp_payload_size(1199)), "max_udp_payload_size");
         assert_eq!(refused(TransportConfig::builder().burst(0)), "burst");
+        assert_eq!(
+            refused(TransportConfig::builder().max_ack_delay(Duration::from_millis(16_384))),
+            "max_ack_delay"
+        );
+        assert_eq!(
+            refused(TransportConfig::builder().max_ack_delay(Duration::from_micros(999))),
+            "min_ack_delay"
+        );
         assert_eq!(refused(TransportConfig::builder().receive_window(1 << 62)), "receive_window");
         assert_eq!(refused(TransportConfig::builder().max_uni_streams(1 << 61)), "max_streams");
         assert_eq!(refused(TransportConfig::builder().active_connection_ids(1)), "active_connection_ids");

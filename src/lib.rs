@@ -53,6 +53,7 @@ pub use negotiation::{Agreement, Strategy, StrategySet};
 pub use net::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
 pub use packet::{Version, peek};
 pub use path::PathEvent;
+pub use recovery::AckFrequency;
 pub use recovery::congestion::{AckReport, Algorithm, CongestionStage, Controller};
 pub use rng::{Rng, SeededRng, SystemRng};
 pub use stats::{DropReason, Stats};

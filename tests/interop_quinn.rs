@@ -3,6 +3,8 @@
 //! quinn knows nothing of server migration. We offer or permit it all the same, in every test, since nothing else may
 //! change for such a peer.
 
+#[path = "interop_quinn/acks.rs"]
+mod acks;
 #[path = "interop_quinn/certificates.rs"]
 mod certificates;
 #[path = "interop_quinn/changes.rs"]

@@ -49,6 +49,8 @@ fn written(frame: &Frame<'_>) -> Option<Vec<u8>> {
         Frame::ConnectionClose(frame) => bytes(frame),
         Frame::HandshakeDone => bytes(&peregrine::internals::HandshakeDone),
         Frame::Datagram(frame) => bytes(&SendDatagram { head: frame.data, tail: b"" }),
+        Frame::AckFrequency(frame) => bytes(frame),
+        Frame::ImmediateAck => bytes(&peregrine::internals::ImmediateAck),
         Frame::ServerMigration(frame) => bytes(&SendServerMigration { frame: *frame, migration: 0 }),
         Frame::ServerMigrated => bytes(&SendServerMigrated { migration: 0 }),
         Frame::PoolMigrationAddress(frame) => bytes(&SendPoolAddress { target: frame.target?, member: 0 }),

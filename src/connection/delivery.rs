@@ -86,6 +86,7 @@ impl Connection {
             Record::RetireConnectionId { .. } => self.remote_ids.acked(record),
             Record::NewToken => self.control.acked(record),
             Record::MtuProbe { path, bytes } => self.on_mtu_probe_acked(now, *path, *bytes),
+            Record::AckFrequency { .. } => self.on_wish_acked(record),
             Record::HandshakeDone
             | Record::PathResponse
             | Record::ServerMigration { .. }
@@ -116,6 +117,7 @@ impl Connection {
             Record::RetireConnectionId { .. } => self.remote_ids.lost(record),
             Record::HandshakeDone | Record::NewToken => self.control.lost(record),
             Record::MtuProbe { path, bytes } => self.on_mtu_probe_lost(now, *path, *bytes),
+            Record::AckFrequency { .. } => self.on_wish_lost(record),
             Record::ServerMigration { .. }
             | Record::ServerMigrated { .. }
             | Record::PoolMigrationAddress { .. } => self.on_migration_lost(now, record),

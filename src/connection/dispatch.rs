@@ -48,6 +48,8 @@ impl Connection {
                 self.on_connection_close(now, &close);
                 Ok(())
             }
+            Frame::AckFrequency(wish) => self.on_ack_frequency(&wish),
+            Frame::ImmediateAck => self.on_immediate_ack(seen),
             Frame::HandshakeDone => self.on_handshake_done(now),
             Frame::NewToken(new) => self.on_new_token(&new),
             Frame::ServerMigration(_) | Frame::ServerMigrated | Frame::PoolMigrationAddress(_) => {
@@ -109,6 +111,7 @@ impl Connection {
                 self.on_mark_counts(now, ack, fates);
             }
             self.on_acked_ranges(now, ack, seen.number);
+            self.reconsider_wishes(now);
             // Nobody reads 1-RTT packets before the handshake is complete: their acknowledgement confirms it, should
             // HANDSHAKE_DONE be lost while the server moves (RFC 9001, Section 4.1.2). 0-RTT packets are read before.
             if self.phase.is_established()

@@ -31,6 +31,7 @@ impl Connection {
         if remote != from.remote {
             self.events.push_back(ConnectionEvent::PeerMoved { from: from.remote, to: remote });
         }
+        self.renew_wishes(now);
         if proven {
             self.keep_former(now, old);
         }

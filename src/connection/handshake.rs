@@ -35,6 +35,7 @@ fn common(config: &TransportConfig, scid: ConnectionId, active_ids: u64) -> Comm
         active_connection_id_limit: active_ids,
         initial_source_connection_id: Some(scid),
         max_datagram_frame_size: datagram_frame_size(config),
+        min_ack_delay: config.min_ack_delay,
         version_information: None,
         grease_quic_bit: config.grease_quic_bit,
     }
@@ -244,8 +245,10 @@ impl Connection {
         self.peer = Peer {
             ack_delay_exponent: peer.ack_delay_exponent,
             max_ack_delay: peer.max_ack_delay,
+            takes_wishes: peer.min_ack_delay.is_some(),
             max_udp_payload_size: u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX),
         };
+        self.begin_wishes(peer);
         self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
         self.apply_limits(peer);
         // Not by what is remembered: only a token would show that the server still bears it (RFC 9287, Section 3.1).
@@ -329,6 +332,7 @@ impl Connection {
         self.discard_space(now, SpaceId::Initial);
         self.discard_space(now, SpaceId::Handshake);
         self.recovery.release();
+        self.reconsider_wishes(now);
         if let Role::Server { .. } = &self.role {
             // 0-RTT packets that are still on their way go to the ID that the client made up.
             if !self.spaces.receives_early() {

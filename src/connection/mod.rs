@@ -4,6 +4,7 @@
 //! and leave through [`transmit`], which asks [`schedule`] what to send next. [`delivery`] tells owners the fate of what
 //! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, [`switch`] a server's move and [`rebind`] a client's.
 
+mod ack_frequency;
 mod close;
 mod control;
 mod datagrams;
@@ -134,9 +135,12 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     ack_delay_exponent: u8,
+    /// As we wish, or wished, if we did.
     max_ack_delay: Duration,
     /// Largest datagram it takes, in UDP payload bytes.
     max_udp_payload_size: u16,
+    /// Whether it takes wishes of how often to acknowledge, and acknowledges at once when asked to.
+    takes_wishes: bool,
 }
 
 /// Something the endpoint's tables must know.
@@ -345,6 +349,7 @@ impl Connection {
                 ack_delay_exponent: 3,
                 max_ack_delay: Duration::from_millis(25),
                 max_udp_payload_size: u16::MAX,
+                takes_wishes: false,
             },
             tls: Some(Box::new(tls)),
             summary: None,

@@ -157,7 +157,7 @@ impl Connection {
         self.make_home(now, id);
         self.end_probes();
         // Only a packet that is no probe moves the connection in the eyes of the server.
-        self.control.ask();
+        self.ask();
         let path = self.paths.home().tuple;
         self.events.push_back(ConnectionEvent::Path(PathEvent::Preferred { path }));
     }

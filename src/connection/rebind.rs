@@ -160,7 +160,7 @@ impl Connection {
             self.go_there(now, tuple)?;
         }
         // Only a packet that is no probe moves us in the eyes of the server (Section 9.2).
-        self.control.ask();
+        self.ask();
         self.try_preferred(now);
         let home = self.paths.home().id;
         if self.moves.trial == Some(home) && !self.steering.awaits_move() {

@@ -392,7 +392,7 @@ impl Connection {
                 Action::Forget(address) => self.forget_candidate(now, address),
                 Action::Recall(address) => self.recall(now, address),
                 Action::Adopt(address) => self.adopt(now, address),
-                Action::Ask => self.control.ask(),
+                Action::Ask => self.ask(),
                 Action::AskFormer => self.ask_former(),
                 Action::ProveHome => {
                     let data = self.rng.bytes();
@@ -463,6 +463,7 @@ impl Connection {
         self.remote_ids.adopt(self.paths.home().tuple, before);
         self.keep_former(now, old);
         self.leave(now, old);
+        self.renew_wishes(now);
     }
 
     /// Home proved useless: the former home is home again, and nothing of the useless one is kept.

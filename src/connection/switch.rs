@@ -71,6 +71,7 @@ impl Connection {
         }
         *self.paths.home_mut() = fresh;
         self.idle.restart(now);
+        self.renew_wishes(now);
     }
 
     /// What this connection does when the endpoint moves; `None`: it stays behind.

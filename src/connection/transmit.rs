@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroUsize};
 
+use super::ack_frequency::hurry;
 use super::phase::Phase;
 use super::schedule::{Flight, Purpose};
 use super::{Connection, Role};
@@ -370,6 +371,9 @@ impl Connection {
         }
         space.received.write(now, packet, super::ACK_DELAY_EXPONENT);
         space.crypto.write(packet);
+        if id == SpaceId::Data && self.hurries(flight) {
+            hurry(packet);
+        }
         let mut others_wait = packet.has_refused();
         if id == SpaceId::Data {
             self.control.write(packet);

@@ -64,6 +64,10 @@ kinds! {
     ConnectionClose = 0x1c, "CONNECTION_CLOSE";
     /// Confirms the handshake.
     HandshakeDone = 0x1e, "HANDSHAKE_DONE";
+    /// Says how often its sender wants to be acknowledged.
+    AckFrequency = 0xaf, "ACK_FREQUENCY";
+    /// Asks for an acknowledgement at once.
+    ImmediateAck = 0x1f, "IMMEDIATE_ACK";
     /// Announces a server's move.
     ServerMigration = 0x32, "SERVER_MIGRATION";
     /// Says that the server has moved.

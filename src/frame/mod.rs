@@ -1,10 +1,11 @@
-//! Frames: what packets are made of (RFC 9000, Section 19, and the three frames of server migration).
+//! Frames: what packets are made of (RFC 9000, Section 19, those of ACK frequency and of server migration).
 //!
 //! [`Frames`] reads them from a packet's payload, borrowed; the same types are written through
 //! [`PacketWriter`](crate::packet::PacketWriter), which remembers what it writes ([`Outgoing`]).
 //! Which frame may stand in which packet is decided here, once.
 
 mod ack;
+mod ack_frequency;
 mod connection_id;
 mod control;
 mod datagram;
@@ -22,6 +23,7 @@ mod tests;
 mod vector_tests;
 
 pub use ack::{Ack, AckOut, EcnCounts};
+pub use ack_frequency::{AckFrequency, ImmediateAck};
 pub use connection_id::{NewConnectionId, RetireConnectionId};
 #[cfg(test)]
 pub use control::Padding;
@@ -100,6 +102,10 @@ pub enum Frame<'a> {
     ConnectionClose(ConnectionClose<'a>),
     /// HANDSHAKE_DONE.
     HandshakeDone,
+    /// ACK_FREQUENCY.
+    AckFrequency(AckFrequency),
+    /// IMMEDIATE_ACK.
+    ImmediateAck,
     /// SERVER_MIGRATION.
     ServerMigration(ServerMigration),
     /// SERVER_MIGRATED.
@@ -147,6 +153,8 @@ impl Frame<'_> {
             Self::PathResponse(_) => FrameKind::PathResponse,
             Self::ConnectionClose(_) => FrameKind::ConnectionClose,
             Self::HandshakeDone => FrameKind::HandshakeDone,
+            Self::AckFrequency(_) => FrameKind::AckFrequency,
+            Self::ImmediateAck => FrameKind::ImmediateAck,
             Self::ServerMigration(_) => FrameKind::ServerMigration,
             Self::ServerMigrated => FrameKind::ServerMigrated,
             Self::PoolMigrationAddress(_) => FrameKind::PoolMigrationAddress,
@@ -171,7 +179,9 @@ impl Frame<'_> {
             | Self::MaxStreams(_)
             | Self::DataBlocked(_)
             | Self::StreamDataBlocked(_)
-            | Self::StreamsBlocked(_) => false,
+            | Self::StreamsBlocked(_)
+            | Self::AckFrequency(_)
+            | Self::ImmediateAck => false,
             Self::Stream(stream) => stream.fin || !stream.data.is_empty(),
             Self::ResetStream(_)
             | Self::StopSending(_)
@@ -211,6 +221,8 @@ impl Frame<'_> {
             Self::NewToken(_) | Self::HandshakeDone | Self::PathResponse(_) | Self::RetireConnectionId(_) => {
                 matches!(packet, OneRtt)
             }
+            // min_ack_delay is not remembered, so that no early data can rely on it (draft, Section 3).
+            Self::AckFrequency(_) | Self::ImmediateAck => matches!(packet, OneRtt),
             Self::ServerMigration(_) | Self::ServerMigrated | Self::PoolMigrationAddress(_) => {
                 matches!(packet, OneRtt)
             }
@@ -271,10 +283,12 @@ impl<'a> Frames<'a> {
             0x1b => PathResponse::read(reader).map(Frame::PathResponse),
             0x1c | 0x1d => ConnectionClose::read(code == 0x1d, reader).map(Frame::ConnectionClose),
             0x1e => Ok(Frame::HandshakeDone),
+            0x1f => Ok(Frame::ImmediateAck),
             0x30 | 0x31 => Datagram::read(code == 0x31, reader).map(Frame::Datagram),
             0x32 => ServerMigration::read(reader).map(Frame::ServerMigration),
             0x33 => Ok(Frame::ServerMigrated),
             0x34 => PoolMigrationAddress::read(reader).map(Frame::PoolMigrationAddress),
+            0xaf => AckFrequency::read(reader).map(Frame::AckFrequency),
             _ => Err(Malformed("the frame type is unknown")),
         };
         frame.map_err(|Malformed(reason)| TransportError::frame_encoding(reason).in_frame(code))

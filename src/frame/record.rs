@@ -97,6 +97,11 @@ pub enum Record {
         /// The size of the datagram.
         bytes: u16,
     },
+    /// ACK_FREQUENCY with this sequence number.
+    AckFrequency {
+        /// The sequence number.
+        sequence: u64,
+    },
     /// HANDSHAKE_DONE.
     HandshakeDone,
     /// NEW_TOKEN.

@@ -53,6 +53,8 @@ pub(super) fn resent(frame: &Frame<'_>) -> (Vec<u8>, bool, bool) {
         Frame::ConnectionClose(frame) => sent(&frame),
         Frame::HandshakeDone => sent(&HandshakeDone),
         Frame::Datagram(frame) => sent(&super::SendDatagram { head: frame.data, tail: b"" }),
+        Frame::AckFrequency(frame) => sent(&frame),
+        Frame::ImmediateAck => sent(&ImmediateAck),
         Frame::ServerMigration(frame) => sent(&SendServerMigration { frame, migration: 1 }),
         Frame::ServerMigrated => sent(&SendServerMigrated { migration: 1 }),
         Frame::PoolMigrationAddress(PoolMigrationAddress { target: Some(target) }) => {
@@ -105,6 +107,7 @@ fn vectors() -> Vec<(Vec<u8>, Frame<'static>, &'static str)> {
         token: ResetToken([7; 16]),
     };
     let stream = Stream { id: stream_id(4), offset: 0, fin: false, data: b"abc" };
+    let tenth = AckFrequency { sequence: 1, threshold: 9, max_ack_delay: 25_000, reordering: 3 };
     let end = Stream { id: stream_id(64), offset: 16_384, fin: true, data: b"" };
     let reset = ResetStream { id: stream_id(4), code: 64, final_size: 5 };
     vec![
@@ -133,6 +136,8 @@ fn vectors() -> Vec<(Vec<u8>, Frame<'static>, &'static str)> {
         (vec![0x1c, 10, 6, 2, b'n', b'o'], Frame::ConnectionClose(fault), "IH01"),
         (vec![0x1d, 0x44, 0x04, 3, b'b', b'y', b'e'], Frame::ConnectionClose(bye), "01"),
         (vec![0x1e], Frame::HandshakeDone, "1"),
+        (vec![0x1f], Frame::ImmediateAck, "1"),
+        (vec![0x40, 0xaf, 1, 9, 0x80, 0, 0x61, 0xa8, 3], Frame::AckFrequency(tenth), "1"),
         ([&[0x32][..], &BOTH].concat(), Frame::ServerMigration(ServerMigration::MoveTo(both)), "1"),
         ([&[0x32][..], &ONLY_V4].concat(), Frame::ServerMigration(ServerMigration::MoveTo(only_v4)), "1"),
         ([&[0x32][..], &[0; 24]].concat(), Frame::ServerMigration(ServerMigration::Announce), "1"),
@@ -310,6 +315,13 @@ fn any_frame<'a>(which: u8, [a, b, c]: [u64; 3], flag: bool, data: &'a [u8], byt
             let frame_len = super::SendDatagram::overhead(data.len()) + data.len();
             Frame::Datagram(super::Datagram { data, frame_len })
         }
+        20 => Frame::AckFrequency(AckFrequency {
+            sequence: a,
+            threshold: b,
+            max_ack_delay: c,
+            reordering: a ^ b,
+        }),
+        21 => Frame::ImmediateAck,
         _ => Frame::HandshakeDone,
     }
 }
@@ -331,7 +343,7 @@ fn any_number() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
-        which in 0u8..21,
+        which in 0u8..23,
         numbers in [any_number(), any_number(), any_number()],
         flag in any::<bool>(),
         data in prop::collection::vec(any::<u8>(), 0..300),

@@ -86,6 +86,9 @@ fn fields(frame: &Frame<'_>) -> Value {
         Frame::ServerMigration(_) | Frame::ServerMigrated | Frame::PoolMigrationAddress(_) => {
             panic!("no vector of RFC 9000 is a migration frame")
         }
+        Frame::AckFrequency(_) | Frame::ImmediateAck => {
+            panic!("no vector of RFC 9000 is about ACK frequency")
+        }
     }
 }
 
@@ -158,6 +161,9 @@ fn every_well_formed_frame_is_classified_as_the_rfc_says() {
 /// (`stream_offset_max_len0`): no byte of it lies beyond 2^62 - 1. Flow control refuses it one floor up.
 const WELL_FORMED_AFTER_ALL: &str = "stream_hang_picoquic_class";
 
+/// Unknown to the vectors; since then it is IMMEDIATE_ACK.
+const KNOWN_BY_NOW: &str = "unknown_type_1f";
+
 fn allows(case: &Value, outcome: &str) -> bool {
     case["error"] == outcome
         || case["also_allowed"].as_array().is_some_and(|all| all.contains(&outcome.into()))
@@ -166,9 +172,10 @@ fn allows(case: &Value, outcome: &str) -> bool {
 #[test]
 fn every_malformed_frame_is_refused_except_types_in_a_longer_encoding() {
     let mut accepted = 0;
-    for case in
-        cases().into_iter().filter(|case| case["result"] == "error" && name(case) != WELL_FORMED_AFTER_ALL)
-    {
+    let others = [WELL_FORMED_AFTER_ALL, KNOWN_BY_NOW];
+    let malformed =
+        cases().into_iter().filter(|case| case["result"] == "error" && !others.contains(&name(case)));
+    for case in malformed {
         match read(&payload(&case)) {
             Err(fault) => {
                 assert_eq!(fault.code, Code::FRAME_ENCODING_ERROR, "{}", name(&case));

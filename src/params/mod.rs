@@ -43,6 +43,7 @@ const VERSION_INFORMATION: u64 = 0x11;
 const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 const SERVER_MIGRATION_SUITE: u64 = 0x64;
 const GREASE_QUIC_BIT: u64 = 0x2ab2;
+const MIN_ACK_DELAY: u64 = 0xff04_de1b;
 
 /// Smallest limit on UDP payloads that may be declared, in bytes.
 const MIN_UDP_PAYLOAD: u64 = 1200;
@@ -87,6 +88,9 @@ pub struct Common {
     pub initial_source_connection_id: Option<ConnectionId>,
     /// Largest DATAGRAM frame the sender takes, in bytes; 0: none (RFC 9221, Section 3).
     pub max_datagram_frame_size: u64,
+    /// Shortest delay of an ACK that the sender can be asked for, at most its max_ack_delay, sent in microseconds;
+    /// `None`: it takes no wishes (draft-ietf-quic-ack-frequency, Section 3). Never to be remembered for early data.
+    pub min_ack_delay: Option<Duration>,
     /// The version the sender has chosen, and those it could have; `None`: it knows no negotiation of versions.
     pub version_information: Option<VersionInformation>,
     /// Whether the sender takes packets whatever their second bit (RFC 9287).
@@ -111,6 +115,7 @@ impl Default for Common {
             active_connection_id_limit: 2,
             initial_source_connection_id: None,
             max_datagram_frame_size: 0,
+            min_ack_delay: None,
             version_information: None,
             grease_quic_bit: false,
         }
@@ -186,6 +191,7 @@ impl Common {
                 self.initial_source_connection_id = Some(entry.connection_id()?);
             }
             MAX_DATAGRAM_FRAME_SIZE => self.max_datagram_frame_size = entry.integer()?,
+            MIN_ACK_DELAY => self.min_ack_delay = Some(Duration::from_micros(entry.integer()?)),
             VERSION_INFORMATION => {
                 self.version_information = Some(VersionInformation::decode(entry.bytes())?);
             }
@@ -195,7 +201,8 @@ impl Common {
         Ok(true)
     }
 
-    /// Appends all of them, those with default values too; max_datagram_frame_size only if it is not 0.
+    /// Appends all of them, those with default values too; max_datagram_frame_size only if it is not 0,
+    /// and min_ack_delay only if there is one.
     fn encode(&self, out: &mut Vec<u8>) {
         put_integer(out, MAX_IDLE_TIMEOUT, millis(self.max_idle_timeout));
         put_integer(out, MAX_UDP_PAYLOAD_SIZE, self.max_udp_payload_size);
@@ -217,12 +224,21 @@ impl Common {
         if self.max_datagram_frame_size > 0 {
             put_integer(out, MAX_DATAGRAM_FRAME_SIZE, self.max_datagram_frame_size);
         }
+        if let Some(delay) = self.min_ack_delay {
+            put_integer(out, MIN_ACK_DELAY, u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
+        }
         if let Some(information) = &self.version_information {
             put(out, VERSION_INFORMATION, &information.encode());
         }
         if self.grease_quic_bit {
             put(out, GREASE_QUIC_BIT, b"");
         }
+    }
+
+    /// What only the whole list can be wrong about.
+    fn check(&self) -> Result<(), TransportError> {
+        let holds = self.min_ack_delay.is_none_or(|delay| delay <= self.max_ack_delay);
+        demand(holds, (), "min_ack_delay is above max_ack_delay")
     }
 
     /// The peer's own ID must be the one its packets came from (RFC 9000, Section 7.3).
@@ -272,6 +288,7 @@ impl ClientParams {
                 _ => {} // RFC 9000, Section 7.4.2: what is not understood is ignored.
             }
         }
+        params.common.check()?;
         // RFC 9368, Section 4: a server takes this for a failure to parse.
         if params.common.version_information.as_ref().is_some_and(|versions| !versions.is_of_a_client()) {
             return mismatch("a client chose a version that is not available");
@@ -348,6 +365,7 @@ impl ServerParams {
                 _ => {} // RFC 9000, Section 7.4.2: what is not understood is ignored.
             }
         }
+        params.common.check()?;
         let nameless = params.common.initial_source_connection_id == Some(ConnectionId::EMPTY);
         if nameless && params.preferred_address.is_some() {
             return mismatch("a server without a connection ID prefers another address");

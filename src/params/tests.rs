@@ -46,6 +46,18 @@ fn server_params() -> ServerParams {
     }
 }
 
+#[test]
+fn an_ack_delay_that_may_be_asked_for_is_not_above_the_longest() {
+    let least = |bytes: &[u8]| [&[0xc0, 0, 0, 0, 0xff, 0x04, 0xde, 0x1b][..], bytes].concat();
+    // 25 ms are the default of max_ack_delay; here 11 ms, before and after.
+    assert!(common(&least(&[4, 0x80, 0, 0x61, 0xa8])).is_ok());
+    assert!(refused(&least(&[4, 0x80, 0, 0x61, 0xa9])));
+    assert!(refused(&[&least(&[4, 0x80, 0, 0x2a, 0xf9])[..], &[0x0b, 1, 11]].concat()));
+    assert!(refused(&[&[0x0b, 1, 11][..], &least(&[4, 0x80, 0, 0x2a, 0xf9])].concat()));
+    assert!(common(&[&[0x0b, 1, 11][..], &least(&[4, 0x80, 0, 0x2a, 0xf8])].concat()).is_ok());
+    assert!(refused(&least(&[2, 0x80, 0])));
+}
+
 // ---- what is read and written -----------------------------------------------------------------------
 
 #[test]
@@ -75,6 +87,7 @@ fn each_parameter_is_read_where_it_belongs() {
         &[0x0c, 0],
         &[0x0e, 1, 14],
         &[0x0f, 2, 0xca, 0xfe],
+        &[0xc0, 0, 0, 0, 0xff, 0x04, 0xde, 0x1b, 2, 0x43, 0xe8],
         &[0x11, 12, 0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 1],
         &[0x6a, 0xb2, 0],
         &[0x40, 0x64, 1, 15],
@@ -84,6 +97,7 @@ fn each_parameter_is_read_where_it_belongs() {
         grease_quic_bit: true,
         version_information: Some(VersionInformation { chosen: 1, available: vec![0x6b33_43cf, 1] }),
         max_datagram_frame_size: 0,
+        min_ack_delay: Some(Duration::from_millis(1)),
         max_idle_timeout: Duration::from_millis(100),
         max_udp_payload_size: 1500,
         initial_max_data: 4,
@@ -365,11 +379,13 @@ prop_compose! {
         delay in 0u64..1 << 14,
         flags in any::<[bool; 2]>(),
         own in prop::option::of(prop::collection::vec(any::<u8>(), 0..=20)),
+        own_delay in prop::option::of(0u64..=1000),
         versions in prop::option::of(prop::collection::vec(1u32.., 1..9)),
     ) -> Common {
         let [idle, data, local, remote, uni, limit, frame] = numbers;
         Common {
             max_datagram_frame_size: frame,
+            min_ack_delay: own_delay.map(|thousandths| Duration::from_micros(delay * thousandths)),
             max_idle_timeout: Duration::from_millis(idle),
             max_udp_payload_size: payload,
             initial_max_data: data,

@@ -4,6 +4,7 @@
 //! [`RttView`]. [`Received`] is the other direction: which packets came and when to acknowledge them. A path
 //! owns an [`Rtt`], a [`Pacer`] and a [`congestion::Window`].
 
+mod ack_frequency;
 pub mod congestion;
 mod fates;
 mod loss;
@@ -15,6 +16,7 @@ mod sent;
 
 use smallvec::SmallVec;
 
+pub use ack_frequency::{AckFrequency, Wishes};
 pub use fates::{Fates, PathFate};
 pub use pacer::Pacer;
 pub use pto::PtoRules;

@@ -1,5 +1,5 @@
 //! What was received in one packet number space: the duplicate filter, and when and what to acknowledge
-//! (RFC 9000, Section 13.2).
+//! (RFC 9000, Section 13.2), as the peer wishes (draft-ietf-quic-ack-frequency, Section 6).
 //!
 //! An ACK is offered to every packet that may carry one as soon as there is news, and is a reason to send a
 //! packet only when it is due. What was offered counts as said when the packet leaves
@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use crate::frame::{AckOut, EcnCounts};
+use crate::error::TransportError;
+use crate::frame::{AckFrequency, AckOut, EcnCounts};
 use crate::id::{PacketNumber, SpaceId};
 use crate::net::Ecn;
 use crate::packet::PacketWriter;
@@ -16,8 +17,17 @@ use crate::time::{Instant, micros};
 
 /// Runs of packet numbers that are remembered and reported.
 const MAX_RANGES: usize = 64;
-/// An ACK is due for every second ack-eliciting packet (RFC 9000, Section 13.2.2).
+/// An ACK is due for every second ack-eliciting packet (RFC 9000, Section 13.2.2), unless the peer wishes otherwise.
 const PACKETS_PER_ACK: u8 = 2;
+/// Packets after which an ACK is due whatever the peer wishes.
+const MAX_PACKETS_PER_ACK: u8 = u8::MAX;
+/// With so many runs remembered, disorder is told at once whatever the peer wishes: a run that is forgotten before it was
+/// reported is lost to the peer.
+const MANY_RANGES: usize = MAX_RANGES / 2;
+/// Delays of ACKs are below this many microseconds (RFC 9000, Section 18.2).
+const ACK_DELAY_BOUND: u64 = 1000 << 14;
+/// No packet has this number.
+const NEVER: PacketNumber = PacketNumber::MAX;
 
 /// Received packets of one space.
 #[derive(Debug)]
@@ -28,15 +38,34 @@ pub struct Received {
     /// When the largest number arrived.
     largest_at: Instant,
     timing: Timing,
+    /// From this number on, a packet is far enough beyond a gap that was not reported; [`NEVER`] if there is none.
+    alarm: PacketNumber,
     /// In microseconds, saturated.
     max_ack_delay: u32,
     /// Ack-eliciting packets since the last ACK, saturated.
     unreported: u8,
+    /// With so many of them an ACK is due.
+    threshold: u8,
     space: SpaceId,
     ecn: EcnCounts,
+    /// What the peer wished, if it did.
+    wish: Option<Box<Wish>>,
 }
 
-const _: () = assert!(size_of::<Received>() <= 88);
+const _: () = assert!(size_of::<Received>() <= 104);
+
+/// A peer's wish, but for what is compared with every packet.
+#[derive(Debug)]
+struct Wish {
+    /// Its number: older ones mean nothing.
+    sequence: u64,
+    /// How far a gap must be exceeded to be told at once; 0: it is not told.
+    reordering: u64,
+    /// The largest number that an ACK of ours reported.
+    reported: PacketNumber,
+    /// The last packet that had experienced congestion.
+    last_ce: Option<PacketNumber>,
+}
 
 /// When the next ACK is worth a packet of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +87,16 @@ impl Received {
             floor: 0,
             largest_at: Instant::ZERO,
             timing: Timing::Idle,
+            alarm: NEVER,
             max_ack_delay: u32::try_from(micros(max_ack_delay)).unwrap_or(u32::MAX),
             unreported: 0,
+            threshold: match space {
+                SpaceId::Initial | SpaceId::Handshake => 1,
+                SpaceId::Data => PACKETS_PER_ACK,
+            },
             space,
             ecn: EcnCounts::default(),
+            wish: None,
         }
     }
 
@@ -109,14 +144,88 @@ impl Received {
         self.count(ecn);
         if ack_eliciting {
             self.unreported = self.unreported.saturating_add(1);
-            // Section 13.2.1: reordering and congestion are told at once.
-            let notable = urgent || number != expected || ecn == Ecn::Ce;
-            if notable || self.space != SpaceId::Data || self.unreported >= PACKETS_PER_ACK {
+            // Section 13.2.1: reordering and congestion are told at once, unless the peer wishes otherwise.
+            let notable = number != expected || number >= self.alarm || ecn == Ecn::Ce;
+            if urgent || self.unreported >= self.threshold || notable && self.is_told(number, expected, ecn) {
                 self.timing = Timing::Due;
             } else if self.timing == Timing::Idle {
                 self.timing = Timing::By(now + Duration::from_micros(self.max_ack_delay.into()));
             }
         }
+    }
+
+    /// Whether disorder or congestion is told at once; it was found with this packet.
+    #[cold]
+    #[inline(never)]
+    fn is_told(&mut self, number: PacketNumber, expected: PacketNumber, ecn: Ecn) -> bool {
+        let Some(wish) = &mut self.wish else { return true };
+        if ecn == Ecn::Ce {
+            // With fewer ACKs than usual, only the first of several marks in a row is (draft, Section 6.3).
+            let before = wish.last_ce.replace(number);
+            if self.threshold <= PACKETS_PER_ACK || before.is_none_or(|before| before + 1 != number) {
+                return true;
+            }
+        }
+        let (reordering, reported) = (wish.reordering, wish.reported);
+        match reordering {
+            _ if number != expected && self.numbers.len() >= MANY_RANGES => true,
+            0 => false,
+            1 => number != expected,
+            // One that the peer holds lost already (draft, Section 6.2).
+            _ if number < expected && reported.checked_sub(reordering).is_some_and(|lost| number <= lost) => {
+                true
+            }
+            _ => {
+                self.set_alarm(reordering, reported);
+                self.largest().is_some_and(|largest| largest >= self.alarm)
+            }
+        }
+    }
+
+    /// Looks for the first gap that the peer cannot take for lost by what was reported.
+    fn set_alarm(&mut self, reordering: u64, reported: PacketNumber) {
+        let from = (reported + 1).saturating_sub(reordering);
+        let mut missing = from.max(self.floor);
+        for run in self.numbers.iter() {
+            if run.start > missing {
+                break;
+            }
+            missing = missing.max(run.end);
+        }
+        let is_gap = reordering > 1 && missing < self.expected();
+        self.alarm = if is_gap { missing.saturating_add(reordering) } else { NEVER };
+    }
+
+    /// Follows the peer's wish, if it is newer than those before; `min_delay` is the shortest delay that it may wish for.
+    ///
+    /// However seldom it wants ACKs, one is due after 255 packets, and before runs of numbers are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// PROTOCOL_VIOLATION for a delay that cannot be (draft, Section 4).
+    pub fn on_ack_frequency(
+        &mut self,
+        wish: &AckFrequency,
+        min_delay: Duration,
+    ) -> Result<(), TransportError> {
+        let delay = wish.max_ack_delay;
+        if delay < micros(min_delay) || delay >= ACK_DELAY_BOUND {
+            return Err(TransportError::protocol_violation(
+                "a delay of ACKs that is not permitted is asked for",
+            ));
+        }
+        if self.wish.as_ref().is_some_and(|last| last.sequence >= wish.sequence) {
+            return Ok(());
+        }
+        let AckFrequency { sequence, reordering, .. } = *wish;
+        let before = self.wish.take();
+        let reported = before.as_ref().map_or(self.largest().unwrap_or(0), |last| last.reported);
+        let last_ce = before.and_then(|last| last.last_ce);
+        self.wish = Some(Box::new(Wish { sequence, reordering, reported, last_ce }));
+        self.threshold = u8::try_from(wish.threshold.saturating_add(1)).unwrap_or(MAX_PACKETS_PER_ACK);
+        self.max_ack_delay = u32::try_from(delay).unwrap_or(u32::MAX);
+        self.set_alarm(reordering, reported);
+        Ok(())
     }
 
     fn count(&mut self, ecn: Ecn) {
@@ -168,6 +277,19 @@ impl Received {
     pub fn on_ack_sent(&mut self) {
         self.unreported = 0;
         self.timing = Timing::Idle;
+        if self.wish.is_some() {
+            self.on_reported();
+        }
+    }
+
+    #[cold]
+    fn on_reported(&mut self) {
+        let Some(largest) = self.largest() else { return };
+        if let Some(wish) = &mut self.wish {
+            wish.reported = largest;
+            let reordering = wish.reordering;
+            self.set_alarm(reordering, largest);
+        }
     }
 
     /// When an ACK that waits falls due. `None` also if one is due already: it goes with the next datagram.
@@ -404,6 +526,127 @@ mod tests {
         received.on_ack_acked(1);
         assert!(!received.is_duplicate(3));
         assert_eq!(received.numbers.len(), 2);
+    }
+
+    // ---- as the peer wishes ---------------------------------------------------------------------
+
+    fn wish(sequence: u64, threshold: u64, max_ack_delay: u64, reordering: u64) -> AckFrequency {
+        AckFrequency { sequence, threshold, max_ack_delay, reordering }
+    }
+
+    /// A peer that wishes an ACK after more than so many packets, and disorder of so many to be told.
+    fn wished(threshold: u64, reordering: u64) -> Received {
+        let mut received = data();
+        let wish = wish(0, threshold, 100_000, reordering);
+        received.on_ack_frequency(&wish, ms(1)).expect("a wish that is permitted");
+        received
+    }
+
+    /// Which of these packets, one after the other, are acknowledged at once.
+    fn told(received: &mut Received, numbers: &[u64]) -> Vec<u64> {
+        let mut told = Vec::new();
+        for number in numbers {
+            receive(received, at(0), [*number]);
+            if received.is_due() {
+                told.push(*number);
+                received.on_ack_sent();
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn an_ack_is_due_after_more_packets_than_wished_or_the_delay() {
+        let mut received = wished(9, 3);
+        assert_eq!(told(&mut received, &(0..30).collect::<Vec<_>>()), [9, 19, 29]);
+        receive(&mut received, at(50), [30]);
+        assert_eq!(received.deadline(), Some(at(150)));
+    }
+
+    #[test]
+    fn a_threshold_of_zero_is_an_ack_for_every_packet() {
+        assert_eq!(told(&mut wished(0, 1), &[0, 1, 2]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn disorder_is_told_as_in_the_examples_of_the_draft() {
+        assert_eq!(told(&mut wished(100, 3), &[0, 1, 3, 4, 5, 8, 9, 10]), [5, 9, 10]);
+        assert_eq!(told(&mut wished(100, 5), &[0, 1, 3, 5, 6, 7, 8, 9]), [7, 9]);
+        assert_eq!(told(&mut wished(100, 1), &[0, 1, 3, 4, 2]), [3, 2]);
+        assert_eq!(told(&mut wished(100, 0), &[0, 1, 3, 4, 2, 20]), [0; 0]);
+    }
+
+    #[test]
+    fn a_gap_that_is_filled_in_time_is_not_told_and_one_that_comes_too_late_is() {
+        assert_eq!(told(&mut wished(100, 3), &[0, 2, 1, 3, 4, 5, 6]), [0; 0]);
+        // 1 is lost to the peer once 4 is reported.
+        assert_eq!(told(&mut wished(100, 3), &[0, 2, 3, 4, 5, 1]), [4, 1]);
+    }
+
+    #[test]
+    fn a_jump_of_thousands_of_numbers_is_told_once() {
+        assert_eq!(
+            told(&mut wished(100, 3), &[0, 1, 70_000, 70_001, 70_002, 70_003]),
+            [70_000, 70_001, 70_002]
+        );
+    }
+
+    #[test]
+    fn only_the_first_congestion_mark_in_a_row_is_told() {
+        let mut received = wished(100, 3);
+        let mut told = Vec::new();
+        for (number, ecn) in [Ecn::Ect0, Ecn::Ce, Ecn::Ce, Ecn::Ect0, Ecn::Ce].into_iter().enumerate() {
+            received.on_received(at(0), number as u64, true, false, ecn);
+            if received.is_due() {
+                told.push(number);
+                received.on_ack_sent();
+            }
+        }
+        assert_eq!(told, [1, 4]);
+    }
+
+    #[test]
+    fn only_newer_wishes_are_followed() {
+        let mut received = data();
+        for (sequence, threshold) in [(5, 3), (4, 7), (5, 8)] {
+            assert_eq!(received.on_ack_frequency(&wish(sequence, threshold, 5000, 1), ms(1)), Ok(()));
+        }
+        assert_eq!(told(&mut received, &[0, 1, 2, 3]), [3]);
+        received.on_ack_frequency(&wish(6, 1, 5000, 1), ms(1)).expect("a wish that is permitted");
+        assert_eq!(told(&mut received, &[4, 5]), [5]);
+    }
+
+    #[test]
+    fn a_delay_that_cannot_be_is_a_violation() {
+        for (delay, permitted) in [(999, false), (1000, true), (16_383_999, true), (16_384_000, false)] {
+            let answer = data().on_ack_frequency(&wish(0, 1, delay, 1), ms(1));
+            assert_eq!(answer.is_ok(), permitted, "{delay}");
+        }
+        // Even if the wish is old.
+        assert!(wished(1, 1).on_ack_frequency(&wish(0, 1, 999, 1), ms(1)).is_err());
+    }
+
+    #[test]
+    fn a_peer_that_wants_no_acks_gets_one_for_255_packets() {
+        let most = (1 << 62) - 1;
+        let mut received = wished(most, most);
+        assert_eq!(told(&mut received, &(0..600).collect::<Vec<_>>()), [254, 509]);
+    }
+
+    #[test]
+    fn disorder_that_memory_cannot_hold_is_told_whatever_is_wished() {
+        let mut received = wished((1 << 62) - 1, 0);
+        let numbers: Vec<_> = (0..200).map(|n| n * 2).collect();
+        let told = told(&mut received, &numbers);
+        assert_eq!(told.first(), Some(&62), "with half of the runs in use");
+        // Nothing is forgotten before it was told.
+        assert!(told.len() > 100, "{}", told.len());
+    }
+
+    #[test]
+    fn an_honest_wish_costs_nothing_when_all_is_in_order() {
+        let mut received = wished(254, 3);
+        assert_eq!(told(&mut received, &(0..254).collect::<Vec<_>>()), [0; 0]);
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Streams {
             | Record::Crypto { .. }
             | Record::NewConnectionId { .. }
             | Record::RetireConnectionId { .. }
+            | Record::AckFrequency { .. }
             | Record::PathResponse
             | Record::HandshakeDone
             | Record::NewToken
@@ -154,6 +155,7 @@ impl Streams {
             | Record::Crypto { .. }
             | Record::NewConnectionId { .. }
             | Record::RetireConnectionId { .. }
+            | Record::AckFrequency { .. }
             | Record::PathResponse
             | Record::HandshakeDone
             | Record::NewToken

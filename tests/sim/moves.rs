@@ -8,7 +8,7 @@ use std::time::Duration;
 use peregrine::{
     AddressPolicy, ClientConfig, Connection, ConnectionEvent, Event, Instant, MigrationConfig,
     MigrationEvent, MigrationTarget, MoveOrder, RelocationEvent, RelocationPlan, SeekPolicy, ServerConfig,
-    Strategy, StrategySet, TransportConfig, Version,
+    Strategy, StrategySet, TransportConfig, TransportConfigBuilder, Version,
 };
 
 use super::app::{Client, Outcome};
@@ -109,6 +109,8 @@ pub struct Stage {
     pool: Option<Vec<MigrationTarget>>,
     all: bool,
     keep_alive: Option<Duration>,
+    /// Of the server and of its clients.
+    transports: [TransportConfigBuilder; 2],
     version: Option<Version>,
 }
 
@@ -127,6 +129,7 @@ impl Stage {
             pool: None,
             all: false,
             keep_alive: None,
+            transports: [TransportConfig::builder(), TransportConfig::builder()],
             version: None,
         }
     }
@@ -181,6 +184,12 @@ impl Stage {
         self
     }
 
+    /// With these settings of the server and of its clients, patience and keep-alive apart.
+    pub fn transports(mut self, server: TransportConfigBuilder, client: TransportConfigBuilder) -> Self {
+        self.transports = [server, client];
+        self
+    }
+
     /// With clients that offer all strategies but Pool, beside which a server without a pool may choose freely.
     pub fn everything(mut self) -> Self {
         self.all = true;
@@ -193,8 +202,9 @@ impl Stage {
         self
     }
 
-    fn transport(&self) -> Arc<TransportConfig> {
-        let transport = TransportConfig::builder()
+    fn transport(&self, builder: &TransportConfigBuilder) -> Arc<TransportConfig> {
+        let transport = builder
+            .clone()
             .idle_timeout(Some(self.idle))
             .keep_alive(self.keep_alive)
             .datagram_receive_buffer(Some(1 << 20))
@@ -209,7 +219,7 @@ impl Stage {
         if let Some(policy) = &self.policy {
             offer = offer.policy(Arc::clone(policy));
         }
-        let config = ClientConfig::new(tls::client()).transport(self.transport());
+        let config = ClientConfig::new(tls::client()).transport(self.transport(&self.transports[1]));
         Arc::new(config.migration(offer).expect("an offer that can be"))
     }
 
@@ -217,7 +227,7 @@ impl Stage {
     pub fn server_config(&self) -> ServerConfig {
         let pool = self.pool.clone().unwrap_or_else(|| self.play.pool());
         let permits = MigrationConfig::new(StrategySet::ALL).pool(pool).deadline(self.deadline);
-        let config = ServerConfig::new(tls::server()).transport(self.transport());
+        let config = ServerConfig::new(tls::server()).transport(self.transport(&self.transports[0]));
         let config = config.migration(permits).expect("a permit that can be");
         match self.version {
             Some(Version::V2) => config.versions(&[Version::V2, Version::V1]).expect("two versions"),
