@@ -84,6 +84,20 @@ fn a_path_that_drops_what_is_marked_is_survived() {
 }
 
 #[test]
+fn acks_that_are_lost_for_their_marks_are_not_repeated_in_vain() {
+    // Only the way back drops what is marked: the client sends nothing whose loss would tell it so.
+    let mut world = World::seeded(1);
+    world.links(link());
+    world.one_way(Some("192.0.2.1"), None, link().marking(Marking::Drop));
+    world.server(SERVER);
+    let client = world.client(CLIENT);
+    let conn = world.connect(client, SERVER, Client::download(500_000));
+    world.run_well(secs(60));
+    let took = world.app::<Client>(conn).served()[0].took;
+    assert!(took < ms(900), "{took:?}");
+}
+
+#[test]
 fn congestion_marks_shrink_the_window_without_a_loss() {
     let (mut world, conn, _) = download(4_000_000, link().marking(Marking::Congested(50)), true);
     world.run_until(|world| world.is_connected(conn), secs(5));

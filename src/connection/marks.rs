@@ -3,6 +3,7 @@
 
 use super::Connection;
 use crate::frame::{Ack, EcnCounts};
+use crate::packet::Draft;
 use crate::path::ecn::Report;
 use crate::recovery::Fates;
 use crate::time::Instant;
@@ -21,6 +22,13 @@ impl Connection {
     #[inline]
     pub(super) fn marks_home(&self) -> bool {
         self.paths.home().ecn.is_marking() && self.phase.is_confirmed()
+    }
+
+    /// Whether these packets may leave marked: while the path is tested, only what asks for an answer, or nobody would learn
+    /// that ACKs are lost for their marks.
+    #[inline]
+    pub(super) fn may_mark(&self, drafts: &[Draft]) -> bool {
+        self.paths.home().ecn.is_capable() || drafts.iter().any(|draft| draft.ack_eliciting)
     }
 
     /// Whether an ACK of 1-RTT packets says something of marks, or ought to.

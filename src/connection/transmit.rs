@@ -36,6 +36,8 @@ struct Filled {
     len: usize,
     /// What waits behind it.
     left: Left,
+    /// Whether it leaves ECN-marked.
+    marked: bool,
 }
 
 /// What had to wait for another datagram.
@@ -105,7 +107,7 @@ impl Connection {
         self.on_flown(now, flight, first);
         let size = NonZeroUsize::new(first.len)?;
         let path = self.paths.get(flight.path).map(|path| path.tuple)?;
-        let Filled { mut len, mut left } = first;
+        let Filled { mut len, mut left, marked } = first;
         if flight.purpose == Purpose::Normal && len == flight.max_len {
             let rest = self.fill_rest(now, flight, first, &mut out[first.len..]);
             len += rest.len;
@@ -116,7 +118,7 @@ impl Connection {
         self.stats.bytes_sent += len as u64;
         let segment = if datagrams > 1 { NonZeroU16::try_from(size).ok() } else { None };
         let mut transmit = Transmit { path, ecn: Ecn::NotEct, len, segment };
-        if flight.marked {
+        if marked {
             // All that is marked is one packet a datagram.
             self.on_marked(datagrams as u64);
             transmit.ecn = Ecn::Ect0;
@@ -146,7 +148,7 @@ impl Connection {
             last = self.fill_with_data(now, flight, segments);
             len += last.len;
         }
-        Filled { len, left: last.left }
+        Filled { len, left: last.left, marked: first.marked }
     }
 
     /// Whether a flight that left nothing gave nobody else cause to speak.
@@ -159,7 +161,7 @@ impl Connection {
 
     /// A flight is over, and this was its first datagram: who waited for it is told.
     fn on_flown(&mut self, now: Instant, flight: &Flight, first: Filled) {
-        let Filled { len, left } = first;
+        let Filled { len, left, .. } = first;
         match flight.purpose {
             Purpose::Close => {
                 if let Phase::Closing(closing) = &mut self.phase {
@@ -214,7 +216,8 @@ impl Connection {
             datagram.keep(draft);
         }
         let settled = self.spaces.is_settled();
-        let mut filled = Filled { len: 0, left: if settled { left } else { Left::Anything } };
+        let mut filled =
+            Filled { len: 0, left: if settled { left } else { Left::Anything }, marked: flight.marked };
         if !datagram.is_empty() {
             let min_len = flight.min_len.max(self.handshake_min_len(datagram.drafts()));
             datagram.pad_to(min_len);
@@ -226,7 +229,8 @@ impl Connection {
                     let _ = space.keys.seal(draft, packet);
                 }
             });
-            self.book_datagram(now, flight, datagram.drafts(), filled.len, datagram.records());
+            filled.marked &= self.may_mark(datagram.drafts());
+            self.book_datagram(now, flight, datagram.drafts(), filled, datagram.records());
         }
         if !settled && let Some(number) = self.versions.disguise() {
             disguise(&mut buf[..filled.len], number);
@@ -275,7 +279,7 @@ impl Connection {
         if tally.packets > 0 {
             self.book(now, flight, &tally);
         }
-        Filled { len: tally.bytes, left }
+        Filled { len: tally.bytes, left, marked: flight.marked }
     }
 
     /// Whether a packet of this space may be tried in this flight.
@@ -448,10 +452,10 @@ impl Connection {
         now: Instant,
         flight: &Flight,
         drafts: &[Draft],
-        len: usize,
+        filled: Filled,
         records: &[Record],
     ) {
-        let mut tally = Tally { marked: flight.marked, ..Tally::default() };
+        let mut tally = Tally { marked: filled.marked, ..Tally::default() };
         for draft in drafts {
             let own = records.get(draft.records.clone()).unwrap_or_default();
             self.book_packet(now, flight.path, draft, own, &mut tally);
@@ -467,7 +471,7 @@ impl Connection {
             }
         }
         if let Some(path) = self.paths.get_mut(flight.path) {
-            let full = len >= usize::from(MIN_DATAGRAM);
+            let full = filled.len >= usize::from(MIN_DATAGRAM);
             path.validation.on_sent(now, drafts.last().filter(|_| full).map(|draft| draft.number));
             path.ping = false;
         }

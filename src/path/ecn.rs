@@ -58,6 +58,12 @@ impl Validator {
         matches!(self.stage, Stage::Testing | Stage::Capable)
     }
 
+    /// Whether marks are known to arrive.
+    #[inline]
+    pub fn is_capable(self) -> bool {
+        self.stage == Stage::Capable
+    }
+
     /// Whether the peer's counts still matter: not once the path has failed, or if marks are not wanted.
     #[inline]
     pub fn is_watched(self) -> bool {
