@@ -1,5 +1,7 @@
 //! Published packets, two rings that talk to each other, and peers that break the rules.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::*;

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::tests::{DROPPED, PTO, STANDING, at, fault, open, pair, pair_of, sealed};
 use super::*;
+use crate::crypto::keys::tests::{DROPPED, PTO, STANDING, at, fault, open, pair, pair_of, sealed};
+use crate::crypto::schedule::Suite;
 use crate::error::Code;
+use crate::id::{ConnectionId, Side};
 
 /// The peer says, in its packet `carrier`, that it has `newest`.
 fn acked(ring: &mut KeyRing, now: u64, carrier: PacketNumber, newest: PacketNumber) -> Result<(), Code> {
