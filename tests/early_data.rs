@@ -499,22 +499,35 @@ impl StoresServerSessions for Forgetful {
     }
 }
 
-#[test]
-fn a_server_that_takes_early_data_and_lowers_a_limit_breaks_the_protocol() {
+/// A server that had these limits and has those now, and takes early data all the same.
+fn lowers(then: TransportConfigBuilder, now: TransportConfigBuilder) {
     let mut forgetful = rustls::ServerConfig::clone(&tls::server());
     forgetful.session_storage = Arc::new(Forgetful(ServerSessionMemoryCache::new(8)));
     let forgetful = Arc::new(forgetful);
-    let config = taking(&forgetful, usual());
+    let config = taking(&forgetful, then);
     let mut scene = Scene::of(forgetful, config);
-    scene.another(usual().max_uni_streams(99));
+    scene.another(now);
     let conn = scene.ask(SECOND);
     scene.world.run_for(ms(15));
     let server_side = scene.newest_at(HostId(2));
     scene.world.run_for(ms(100));
     let Some(CloseReason::Fault(fault)) = scene.world.closed(conn) else { panic!("it must fail") };
     assert_eq!(fault.code, Code::PROTOCOL_VIOLATION);
-    let Some(CloseReason::Peer { code, .. }) = scene.world.closed(server_side) else { panic!("it hears it") };
+    let Some(CloseReason::Peer { code, .. }) = scene.world.closed(server_side) else {
+        panic!("the server hears of it")
+    };
     assert_eq!(*code, Code::PROTOCOL_VIOLATION);
+}
+
+#[test]
+fn a_server_that_takes_early_data_and_lowers_a_limit_breaks_the_protocol() {
+    lowers(usual(), usual().max_uni_streams(99));
+    lowers(usual(), usual().receive_window(1 << 20));
+}
+
+#[test]
+fn a_server_that_takes_early_data_and_less_of_a_datagram_breaks_the_protocol() {
+    lowers(usual().datagram_receive_buffer(Some(9_000)), usual().datagram_receive_buffer(Some(8_999)));
 }
 
 // ---- trouble on the way -----------------------------------------------------------------------

@@ -85,6 +85,9 @@ impl Connection {
             }
             SpaceId::Initial | SpaceId::Handshake => Duration::ZERO,
         };
+        if space == SpaceId::Data && !self.phase.is_confirmed() {
+            self.check_early_ack(ack)?;
+        }
         let raises = self.recovery.largest_acked(space) < Some(ack.largest);
         let mut scratch = self.take_scratch();
         let fates = &mut scratch.fates;

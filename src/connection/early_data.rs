@@ -9,6 +9,7 @@ use super::space::Space;
 use crate::crypto::KeyRing;
 use crate::error::TransportError;
 use crate::event::ConnectionEvent;
+use crate::frame::Ack;
 use crate::id::{PacketNumber, SpaceId};
 use crate::params::{Common, LIMITS, ServerParams};
 use crate::time::Instant;
@@ -130,6 +131,20 @@ impl Connection {
     /// Whether a client's packet in the Data space was of 0-RTT.
     pub(super) fn was_early(&self, number: PacketNumber) -> bool {
         matches!(self.early_state, EarlyState::Decided { before, .. } if number < before)
+    }
+
+    /// Looks at an acknowledgement before the handshake is confirmed.
+    ///
+    /// # Errors
+    ///
+    /// PROTOCOL_VIOLATION if it is of a 0-RTT packet, and the server took none (RFC 9001, Section 4.6.2).
+    #[cold]
+    pub(super) fn check_early_ack(&self, ack: &Ack<'_>) -> Result<(), TransportError> {
+        let EarlyState::Decided { early: EarlyData::Rejected, .. } = self.early_state else { return Ok(()) };
+        if ack.ranges().any(|range| self.was_early(*range.start())) {
+            return Err(TransportError::protocol_violation("0-RTT packets were acknowledged and not taken"));
+        }
+        Ok(())
     }
 
     /// Whether a 0-RTT packet may be of use: there are keys for it, or will be when the ClientHello is whole.

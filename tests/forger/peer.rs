@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use rustls::Side;
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -19,7 +20,7 @@ const INITIAL: usize = 1200;
 /// CRYPTO bytes in one packet.
 const PIECE: usize = 1000;
 
-/// A packet number space, and the packets of it that are forged: nobody here speaks 0-RTT.
+/// A packet number space, and the packets of it that are forged; those of 0-RTT are [`Forger::seal_early`]'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Space {
     Initial,
@@ -153,10 +154,14 @@ fn initial_keys(dcid: &[u8], side: Side) -> Keys {
 impl Forger {
     /// A client that will say hello to a server that it calls `dcid`.
     pub fn client(setup: &Setup, dcid: &[u8]) -> Self {
+        let offered = setup.client_alpn.iter().map(Vec::as_slice).collect::<Vec<_>>();
+        Self::client_with(setup, dcid, tls::client_offering(&offered))
+    }
+
+    /// The same, with this TLS configuration.
+    pub fn client_with(setup: &Setup, dcid: &[u8], config: Arc<rustls::ClientConfig>) -> Self {
         let params = (setup.params)(Params::honest(&setup.scid)).encode();
         let name = tls::NAME.try_into().expect("a name");
-        let offered = setup.client_alpn.iter().map(Vec::as_slice).collect::<Vec<_>>();
-        let config = tls::client_offering(&offered);
         let tls = ClientConnection::new(config, Version::V1, name, params).expect("a client");
         Self::new(setup, Connection::Client(tls), Side::Client, dcid, dcid)
     }
@@ -332,6 +337,30 @@ impl Forger {
         keys.header.encrypt_in_place(&frames[..16], &mut first[0], numbers).expect("it can be masked");
         header[0] ^= flip_late;
         header.extend(frames);
+        header
+    }
+
+    /// A datagram of one 0-RTT packet with these frames, of a client that holds a ticket.
+    pub fn seal_early(&mut self, frames: &[u8]) -> Vec<u8> {
+        let keys = self.tls.zero_rtt_keys().expect("a ticket that permits early data");
+        let own = &mut self.spaces[Space::OneRtt as usize];
+        let number = own.next;
+        own.next += 1;
+        let mut header = vec![0xd3, 0, 0, 0, 1];
+        for id in [&self.dcid, &self.scid] {
+            header.push(u8::try_from(id.len()).expect("a short ID"));
+            header.extend(id);
+        }
+        header.extend((0x4000 | (4 + frames.len() as u16 + 16)).to_be_bytes());
+        let number_at = header.len();
+        header.extend((number as u32).to_be_bytes());
+        let mut payload = frames.to_vec();
+        let tag = keys.packet.encrypt_in_place(number, &header, &mut payload).expect("it can be sealed");
+        payload.extend(tag.as_ref());
+        let (first, rest) = header.split_at_mut(1);
+        let numbers = &mut rest[number_at - 1..];
+        keys.header.encrypt_in_place(&payload[..16], &mut first[0], numbers).expect("it can be masked");
+        header.extend(payload);
         header
     }
 

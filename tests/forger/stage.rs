@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peregrine::{
-    ClientConfig, CloseReason, Code, Connection, ConnectionEvent, ConnectionHandle, EndpointConfig, Event,
-    Instant, ServerConfig, StreamEvent, TransportConfig,
+    ClientConfig, CloseReason, Code, Connection, ConnectionEvent, ConnectionHandle, Dir, EndpointConfig,
+    Event, Instant, ServerConfig, StreamEvent, TransportConfig,
 };
 
 use super::peer::{Draft, Forger, Setup, Space};
@@ -71,6 +71,25 @@ impl App for Mute {
     }
 }
 
+/// What our endpoint sent to the forger's addresses.
+type Tape = Rc<RefCell<VecDeque<Vec<u8>>>>;
+/// These addresses.
+type Addresses = Rc<RefCell<Vec<SocketAddr>>>;
+
+/// A world, and what is sent to the forger in it.
+fn recorded() -> (World, Tape, Addresses) {
+    let (mut world, tape) = (World::new(), Tape::default());
+    let addresses = Rc::new(RefCell::new(vec![addr(FORGER)]));
+    let (sent, own) = (Rc::clone(&tape), Rc::clone(&addresses));
+    world.tap(move |_, datagram| {
+        if own.borrow().contains(&datagram.to) {
+            sent.borrow_mut().push_back(datagram.payload.clone());
+        }
+        Verdict::Pass
+    });
+    (world, tape, addresses)
+}
+
 /// The two of them.
 pub struct Stage {
     pub world: World,
@@ -78,9 +97,9 @@ pub struct Stage {
     pub host: HostId,
     pub victim: Victim,
     /// What our endpoint sent to the forger's address and the forger has not taken yet.
-    tape: Rc<RefCell<VecDeque<Vec<u8>>>>,
+    tape: Tape,
     /// Where the forger listens.
-    addresses: Rc<RefCell<Vec<SocketAddr>>>,
+    addresses: Addresses,
     /// Whether our endpoint has answered a forging client.
     met: bool,
 }
@@ -88,16 +107,7 @@ pub struct Stage {
 impl Stage {
     /// Before our endpoint with these settings. A client of ours has said hello already.
     pub fn with(victim: Victim, transport: TransportConfig, setup: &Setup) -> Self {
-        let mut world = World::new();
-        let tape = Rc::new(RefCell::new(VecDeque::new()));
-        let addresses = Rc::new(RefCell::new(vec![addr(FORGER)]));
-        let (sent, own) = (Rc::clone(&tape), Rc::clone(&addresses));
-        world.tap(move |_, datagram| {
-            if own.borrow().contains(&datagram.to) {
-                sent.borrow_mut().push_back(datagram.payload.clone());
-            }
-            Verdict::Pass
-        });
+        let (mut world, tape, addresses) = recorded();
         let transport = Arc::new(transport);
         let (host, forger) = match victim {
             Victim::Server => {
@@ -115,6 +125,50 @@ impl Stage {
             }
         };
         let mut stage = Self { world, forger, host, victim, tape, addresses, met: victim == Victim::Client };
+        stage.listen_for(Duration::ZERO);
+        stage
+    }
+
+    /// Before our server, which takes early data, with a forging client that has a ticket of it and has said hello.
+    pub fn before_early_server() -> Self {
+        let (mut world, tape, addresses) = recorded();
+        let config = ServerConfig::new(tls::server()).early_data(true);
+        let host = world.host(OURS, EndpointConfig::server(Arc::new(config)), Some(|| Box::new(Mute)));
+        let mut config = rustls::ClientConfig::clone(&tls::resuming_client());
+        config.enable_early_data = true;
+        let config = Arc::new(config);
+        let first = Forger::client_with(&Setup::default(), &FIRST_DCID, Arc::clone(&config));
+        let mut stage =
+            Self { world, forger: first, host, victim: Victim::Server, tape, addresses, met: false };
+        stage.shake();
+        let setup = Setup { scid: vec![0xf1; 8], ..Setup::default() };
+        stage.forger = Forger::client_with(&setup, &[0xda; 8], config);
+        stage.met = false;
+        stage.forger.turn();
+        for datagram in stage.forger.flush(Space::Initial) {
+            stage.send(datagram);
+        }
+        stage
+    }
+
+    /// Before our client, which holds the ticket of an honest server of that name and has sent this early; the forger
+    /// knows nothing of the ticket. The honest connection goes on.
+    pub fn before_early_client(early: &[u8]) -> Self {
+        let (mut world, tape, addresses) = recorded();
+        let honest = ServerConfig::new(tls::server()).early_data(true);
+        world.host("45.0.0.9:443", EndpointConfig::server(Arc::new(honest)), Some(|| Box::new(Mute)));
+        let host = world.client(OURS);
+        let config = Arc::new(ClientConfig::new(tls::resuming_client()).early_data(true));
+        world.connect_with(host, "45.0.0.9:443", Arc::clone(&config), Mute);
+        world.run_for(ms(100));
+        let conn = world.connect_with(host, FORGER, config, Mute);
+        world.with(conn, |_, connection| {
+            let id = connection.open(Dir::Uni).expect("the honest server permits it");
+            assert_eq!(connection.send(id).expect("open").write(early), Ok(early.len()));
+        });
+        let hello = tape.borrow().front().cloned().expect("a client says hello");
+        let forger = Forger::server(&Setup::default(), &hello);
+        let mut stage = Self { world, forger, host, victim: Victim::Client, tape, addresses, met: true };
         stage.listen_for(Duration::ZERO);
         stage
     }

@@ -8,6 +8,7 @@ mod forger;
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod early_data;
 mod endings;
 mod frames;
 mod ids;
