@@ -535,7 +535,8 @@ impl ClientConfig {
     /// has no forward secrecy either: it is as safe as the ticket's key.
     ///
     /// [`ConnectionEvent::EarlyData`](crate::ConnectionEvent::EarlyData) says when streams can be opened, and whether the
-    /// server took what was sent.
+    /// server took what was sent. A ticket is shown in the version of QUIC alone that it was given in: see
+    /// [`first_version`](Self::first_version) for servers that go over to another.
     pub fn early_data(mut self, offered: bool) -> Self {
         self.early_data = offered;
         self
