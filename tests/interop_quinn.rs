@@ -25,6 +25,8 @@ mod handshakes;
 mod load;
 #[path = "interop_quinn/pair.rs"]
 mod pair;
+#[path = "interop_quinn/places.rs"]
+mod places;
 #[path = "interop_quinn/streams.rs"]
 mod streams;
 #[path = "interop_quinn/tokens.rs"]

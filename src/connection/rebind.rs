@@ -53,9 +53,14 @@ impl Moves {
         }
     }
 
+    /// Whether the application asked for this path.
+    pub(super) fn probes(&self, path: PathId) -> bool {
+        self.probed.contains(&path)
+    }
+
     /// Whether a client tries this path, or has: the application asked for it, or the server prefers it.
     pub(super) fn tries(&self, path: PathId) -> bool {
-        self.probed.contains(&path) || self.preference == Preference::Tried(path)
+        self.probes(path) || self.preference == Preference::Tried(path)
     }
 
     /// Whether a client calls us what it did when it came to its home, as far as that can be told: it was moved, if it
@@ -115,7 +120,7 @@ impl Connection {
         let known = self.paths.at(tuple);
         let tried = |id: PathId| self.paths.get(id).is_some_and(|path| path.is_validated());
         let id = match known {
-            Some(id) if self.moves.probed.contains(&id) && tried(id) => id,
+            Some(id) if self.moves.probes(id) && tried(id) => id,
             Some(_) => return Err(PathError::Known),
             None => {
                 if self.moves.probed.len() == MAX_PROBES {
@@ -264,7 +269,7 @@ impl Connection {
         if trial {
             self.moves.trial = None;
         }
-        if let Some(path) = self.paths.get(id).filter(|_| trial || self.moves.probed.contains(&id)) {
+        if let Some(path) = self.paths.get(id).filter(|_| trial || self.moves.probes(id)) {
             self.events.push_back(ConnectionEvent::Path(PathEvent::Validated { path: path.tuple, rtt }));
         }
     }

@@ -333,8 +333,9 @@ impl Connection {
         let own = seen.from.remote == self.remote() && self.side().is_client();
         let moves = &self.moves;
         let answered = self.paths.iter_mut().find_map(|path| {
-            // A response that comes from home proves of a candidate only that home is alive [2.5].
-            let hollow = own && path.id != home && !moves.tries(path.id);
+            // A response that comes from home proves of another address of the server's only that home is alive [2.5]: not
+            // every server that prefers another answers from there.
+            let hollow = own && path.id != home && !moves.probes(path.id);
             let answer = if hollow { None } else { path.validation.on_response(now, data) }?;
             Some((path.id, path.tuple.remote, answer))
         });
