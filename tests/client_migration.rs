@@ -297,17 +297,55 @@ fn an_answer_that_is_lost_is_asked_for_again() {
 }
 
 #[test]
-fn three_paths_are_probed_at_a_time_and_the_oldest_that_was_validated_makes_room() {
-    let server = ServerConfig::new(tls::server());
-    let (mut world, conn, _) = pair_of(1, server, Client::echoes(100, ms(100)));
-    world.links(Link::delay(ms(20)).down());
+fn a_path_is_probed_under_a_connection_id_of_its_own_or_not_at_all() {
+    let (mut world, conn, _) = pair(Client::echoes(10, ms(100)));
     let locals: Vec<Local> =
-        (1..=4).map(|number| another(&mut world, conn.host, &format!("30.0.{number}.1:5000"))).collect();
-    let mut outcomes = locals.iter().map(|local| probe(&mut world, conn, *local));
+        (1..=3).map(|number| another(&mut world, conn.host, &format!("30.0.{number}.1:5000"))).collect();
+    world.links(Link::delay(ms(20)).down());
     // A server of ours issues two connection IDs to spare.
-    assert_eq!((outcomes.next(), outcomes.next()), (Some(Ok(())), Some(Ok(()))));
-    assert_eq!(outcomes.next(), Some(Err(PathError::NoConnectionId)));
+    let outcomes: Vec<_> = locals.iter().map(|local| probe(&mut world, conn, *local)).collect();
+    assert_eq!(outcomes, [Ok(()), Ok(()), Err(PathError::NoConnectionId)]);
     assert_eq!(probe(&mut world, conn, locals[0]), Err(PathError::Known));
+}
+
+/// A client of a server that has issued many connection IDs, and five more addresses of its own.
+fn many_ways() -> (Scene, Vec<Local>) {
+    let mut scene = Stage::new(Play::Pool(6)).client(Client::echoes(100, ms(50)));
+    scene.await_connected();
+    scene.world.run_for(ms(200));
+    let host = scene.conn().host;
+    let locals =
+        (1..=5).map(|number| another(&mut scene.world, host, &format!("30.0.{number}.1:5000"))).collect();
+    (scene, locals)
+}
+
+#[test]
+fn no_more_than_three_paths_are_probed_at_a_time() {
+    let (mut scene, locals) = many_ways();
+    scene.world.links(Link::delay(ms(20)).down());
+    let outcomes: Vec<_> =
+        locals.iter().map(|local| probe(&mut scene.world, scene.conns[0], *local)).collect();
+    assert_eq!(outcomes[..3], [Ok(()); 3]);
+    assert_eq!(outcomes[3..], [Err(PathError::Busy); 2]);
+}
+
+#[test]
+fn the_oldest_path_that_was_validated_makes_room_for_another() {
+    let (mut scene, locals) = many_ways();
+    for local in &locals {
+        assert_eq!(probe(&mut scene.world, scene.conns[0], *local), Ok(()));
+        scene.world.run_for(ms(100));
+    }
+    let path = |local: &Local| FourTuple { local: *local, remote: addr(HOME) };
+    let conn = scene.conn();
+    let failed =
+        paths(&scene.world, conn).into_iter().filter(|event| matches!(event, PathEvent::Failed { .. }));
+    assert_eq!(
+        Vec::from_iter(failed),
+        [PathEvent::Failed { path: path(&locals[0]) }, PathEvent::Failed { path: path(&locals[1]) }]
+    );
+    assert_eq!(rebind(&mut scene.world, conn, locals[4]), Ok(()));
+    scene.world.run_well(secs(30));
 }
 
 // ---- property ---------------------------------------------------------------------------------------

@@ -134,14 +134,33 @@ fn a_server_that_was_led_astray_finds_back_to_a_client_that_is_silent() {
     wanted.set(true);
     let since = world.now();
     world.ask(conn, Client::echo());
-    // The client's answer to the challenge on the old path is a probe: it moves nobody. Then it is silent.
+    // The client acknowledges the challenge on the old path, which is no probe: it is enough (Section 9.3.3).
+    world.run_for(ms(100));
+    assert_eq!(moves(&world, conn), [(addr(FIRST), addr(STRANGER)), (addr(STRANGER), addr(FIRST))]);
     world.run_for(secs(20));
-    let last = moves(&world, conn).last().copied();
-    assert_eq!(last.map(|(_, to)| to), Some(addr(FIRST)), "{:?}", moves(&world, conn));
+    assert_eq!(moves(&world, conn).len(), 2);
     assert!(lengths_to(&log, STRANGER, since).iter().sum::<usize>() < 10_000);
     world.ask(conn, Client::echo());
     world.run_for(secs(1));
     assert_eq!(world.app::<Client>(conn).served().len(), 2);
+}
+
+#[test]
+fn an_address_that_was_proved_by_a_small_challenge_is_asked_again_in_full_size() {
+    // A client that only acknowledges: three times what comes from its new address is a small challenge.
+    let (mut world, conn, log) = pair(Client::download(300_000));
+    let rebound = world.now();
+    world.rebind_nat(conn.host, Some("30.0.9.8"));
+    world.run_until(move |world| !moves(world, conn).is_empty(), secs(1));
+    world.run_well(secs(10));
+    world.run_for(secs(1));
+    let from_there: Vec<usize> = {
+        let log = log.borrow();
+        let there = log.iter().filter(|(at, from, ..)| *at >= rebound && *from == addr("30.0.9.8:20001"));
+        there.map(|(.., len)| *len).collect()
+    };
+    // Each answer is padded, whatever asked for it, and nothing else that the client says is as large.
+    assert_eq!(from_there.iter().filter(|len| **len == 1200).count(), 2, "{from_there:?}");
 }
 
 #[test]

@@ -87,6 +87,10 @@ impl Connection {
         if id != self.paths.home().id {
             return self.forget_path(id);
         }
+        if self.paths.home().is_validated() {
+            // The client is there; that the path carries full datagrams is not known, and there is no better one.
+            return;
+        }
         let Some(fallback) = self.paths.fallback() else {
             // Without an address that was ever proved there is nobody to tell.
             return self.vanish(CloseReason::TimedOut);

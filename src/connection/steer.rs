@@ -353,7 +353,13 @@ impl Connection {
                 let padded = answer.padded;
                 self.inform_client(now, ClientInput::Proved { address, padded, number: seen.number });
             }
-            Role::Server { .. } => self.on_client_proved(now, id),
+            Role::Server { .. } => {
+                if !answer.padded {
+                    // It is proved to be there, and not yet that the path carries what it must (RFC 9000, Section 8.2.1).
+                    self.try_path(now, id);
+                }
+                self.on_client_proved(now, id);
+            }
         }
     }
 

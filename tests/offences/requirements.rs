@@ -74,7 +74,7 @@ const REQUIREMENTS: &[Requirement] = &[
     here("rfc9000-7.5-3", "more CRYPTO data than is kept", &["tls::handshake_data_further_ahead_than_is_kept_is_crypto_buffer_exceeded"]),
     none("rfc9000-7.5-6", "CRYPTO data that is thrown away", "none is thrown away: too much of it ends the connection"),
     here("rfc9000-8.2.1-7", "a small datagram with PATH_CHALLENGE", &["packets::a_path_challenge_in_a_small_datagram_is_answered"]),
-    none("rfc9000-9-3", "a client that moves though it was told not to", "our servers forbid no client to move"),
+    there("rfc9000-9-3", "a client that moves though it was told not to", "tests/client_migration.rs", "a_server_that_wants_its_clients_to_stay_bears_with_their_translators"),
     here("rfc9000-9-7", "packets from an address that is not the server's", &["packets::a_client_takes_nothing_from_another_address"]),
     none("rfc9000-9.3.2-2", "a path that fails when there is no earlier one", "an address that was validated is kept until the next one is"),
     here("rfc9000-10.2.1-7", "packets from elsewhere while closing", &["endings::a_closing_endpoint_sends_nothing_to_an_address_that_is_not_the_peers"]),
