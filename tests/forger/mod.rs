@@ -11,5 +11,5 @@ mod stage;
 pub mod wire;
 
 pub use params::Params;
-pub use peer::{Draft, Forger, Setup, Space, ids};
+pub use peer::{Draft, Forger, Say, Setup, Space, ids};
 pub use stage::{FIRST_DCID, FORGER, OURS, Stage, Victim};

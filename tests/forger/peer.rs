@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rustls::Side;
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::quic::{
-    ClientConnection, Connection, KeyChange, Keys, PacketKeySet, Secrets, ServerConnection, Suite, Version,
+    ClientConnection, Connection, DirectionalKeys, KeyChange, Keys, PacketKey, PacketKeySet, Secrets,
+    ServerConnection, Suite, Version,
 };
 
 use super::params::{ORIGINAL_DESTINATION_CONNECTION_ID, Params};
@@ -41,6 +42,8 @@ pub type Say = Box<dyn Fn(Params) -> Params>;
 pub struct Setup {
     /// Its connection ID.
     pub scid: Vec<u8>,
+    /// The version of QUIC that it speaks.
+    pub version: Version,
     /// What it makes of honest transport parameters.
     pub params: Say,
     /// What it makes of TLS messages.
@@ -55,6 +58,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             scid: vec![0xf0, 1, 2, 3, 4, 5, 6, 7],
+            version: Version::V1,
             params: Box::new(|params| params),
             edit: |_, bytes| bytes,
             client_alpn: vec![tls::ALPN.to_vec()],
@@ -118,6 +122,7 @@ impl Draft {
 /// The peer.
 pub struct Forger {
     pub side: Side,
+    version: Version,
     tls: Connection,
     edit: Edit,
     spaces: [Own; 3],
@@ -145,10 +150,10 @@ pub struct Forger {
     pub unreadable: Vec<Vec<u8>>,
 }
 
-fn initial_keys(dcid: &[u8], side: Side) -> Keys {
+fn initial_keys(version: Version, dcid: &[u8], side: Side) -> Keys {
     let suite = TLS13_AES_128_GCM_SHA256.tls13().expect("a suite of TLS 1.3");
     let quic = suite.quic_suite().map(|Suite { quic, .. }| quic).expect("a suite for QUIC");
-    Keys::initial(Version::V1, suite, quic, dcid, side)
+    Keys::initial(version, suite, quic, dcid, side)
 }
 
 impl Forger {
@@ -162,7 +167,7 @@ impl Forger {
     pub fn client_with(setup: &Setup, dcid: &[u8], config: Arc<rustls::ClientConfig>) -> Self {
         let params = (setup.params)(Params::honest(&setup.scid)).encode();
         let name = tls::NAME.try_into().expect("a name");
-        let tls = ClientConnection::new(config, Version::V1, name, params).expect("a client");
+        let tls = ClientConnection::new(config, setup.version, name, params).expect("a client");
         Self::new(setup, Connection::Client(tls), Side::Client, dcid, dcid)
     }
 
@@ -172,15 +177,16 @@ impl Forger {
         let honest = Params::honest(&setup.scid).bytes(ORIGINAL_DESTINATION_CONNECTION_ID, &dcid);
         let mut config = (*tls::server()).clone();
         config.alpn_protocols.clone_from(&setup.server_alpn);
-        let tls = ServerConnection::new(config.into(), Version::V1, (setup.params)(honest).encode());
+        let tls = ServerConnection::new(config.into(), setup.version, (setup.params)(honest).encode());
         Self::new(setup, Connection::Server(tls.expect("a server")), Side::Server, &scid, &dcid)
     }
 
     fn new(setup: &Setup, tls: Connection, side: Side, dcid: &[u8], first_dcid: &[u8]) -> Self {
         let mut spaces: [Own; 3] = Default::default();
-        spaces[0].keys = Some(initial_keys(first_dcid, side));
+        spaces[0].keys = Some(initial_keys(setup.version, first_dcid, side));
         Self {
             side,
+            version: setup.version,
             tls,
             edit: setup.edit,
             spaces,
@@ -200,6 +206,11 @@ impl Forger {
     }
 
     // ---- out ----------------------------------------------------------------------------------
+
+    /// The number of the version that it speaks.
+    fn number(&self) -> u32 {
+        if matches!(self.version, Version::V2) { 0x6b33_43cf } else { 1 }
+    }
 
     /// Has TLS say what it wants to.
     pub fn turn(&mut self) {
@@ -302,17 +313,23 @@ impl Forger {
 
     /// A datagram of one packet, of just the size it needs.
     pub fn seal_small(&mut self, space: Space, draft: Draft) -> Vec<u8> {
-        let Draft { mut frames, number, flip, flip_late, version, dcid, scid, token, old_key } = draft;
+        let Draft { frames, number, flip, flip_late, version, dcid, scid, token, old_key } = draft;
         let own = &mut self.spaces[space as usize];
         let number = number.unwrap_or_else(|| {
             own.next += 1;
             own.next - 1
         });
         let dcid = dcid.unwrap_or_else(|| self.dcid.clone());
-        let kind = [0xc3, 0xe3, 0x43][space as usize];
+        let kind = match (space, self.version) {
+            (Space::OneRtt, _) => 0x43,
+            (Space::Initial, Version::V2) => 0xd3,
+            (Space::Handshake, Version::V2) => 0xf3,
+            (Space::Initial, _) => 0xc3,
+            (Space::Handshake, _) => 0xe3,
+        };
         let mut header = vec![(kind | u8::from(self.phase && space == Space::OneRtt) << 2) ^ flip];
         if space != Space::OneRtt {
-            header.extend(version.unwrap_or(1).to_be_bytes());
+            header.extend(version.unwrap_or(self.number()).to_be_bytes());
             for id in [dcid, scid.unwrap_or_else(|| self.scid.clone())] {
                 header.push(u8::try_from(id.len()).expect("a short ID"));
                 header.extend(id);
@@ -325,26 +342,17 @@ impl Forger {
         } else {
             header.extend(dcid);
         }
-        let number_at = header.len();
-        header.extend((number as u32).to_be_bytes());
         let keys = &self.spaces[space as usize].keys.as_ref().expect("it has keys").local;
         let old = self.old.as_ref().filter(|_| old_key).map(|old| &old.local);
-        let key = old.unwrap_or(&keys.packet);
-        let tag = key.encrypt_in_place(number, &header, &mut frames).expect("it can be sealed");
-        frames.extend(tag.as_ref());
-        let (first, rest) = header.split_at_mut(1);
-        let numbers = &mut rest[number_at - 1..];
-        keys.header.encrypt_in_place(&frames[..16], &mut first[0], numbers).expect("it can be masked");
-        header[0] ^= flip_late;
-        header.extend(frames);
-        header
+        let mut packet = protect(keys, &**old.unwrap_or(&keys.packet), number, header, frames);
+        packet[0] ^= flip_late;
+        packet
     }
 
     /// A datagram of one 0-RTT packet with these frames, of a client that holds a ticket.
     pub fn seal_early(&mut self, frames: &[u8]) -> Vec<u8> {
-        let keys = self.tls.zero_rtt_keys().expect("a ticket that permits early data");
+        let keys = self.tls.zero_rtt_keys().expect("early keys");
         let own = &mut self.spaces[Space::OneRtt as usize];
-        let number = own.next;
         own.next += 1;
         let mut header = vec![0xd3, 0, 0, 0, 1];
         for id in [&self.dcid, &self.scid] {
@@ -352,16 +360,7 @@ impl Forger {
             header.extend(id);
         }
         header.extend((0x4000 | (4 + frames.len() as u16 + 16)).to_be_bytes());
-        let number_at = header.len();
-        header.extend((number as u32).to_be_bytes());
-        let mut payload = frames.to_vec();
-        let tag = keys.packet.encrypt_in_place(number, &header, &mut payload).expect("it can be sealed");
-        payload.extend(tag.as_ref());
-        let (first, rest) = header.split_at_mut(1);
-        let numbers = &mut rest[number_at - 1..];
-        keys.header.encrypt_in_place(&payload[..16], &mut first[0], numbers).expect("it can be masked");
-        header.extend(payload);
-        header
+        protect(&keys, &*keys.packet, own.next - 1, header, frames.to_vec())
     }
 
     /// Goes over to the next keys, both ways.
@@ -403,9 +402,8 @@ impl Forger {
             return Some((Space::OneRtt, datagram, 1 + self.scid.len(), &[]));
         }
         let space = match (first >> 4 & 3, datagram.get(1..5)?) {
-            (_, [0, 0, 0, 0]) => return None,
-            (0, _) => Space::Initial,
-            (2, _) => Space::Handshake,
+            (0, [0, 0, 0, 1]) | (1, [0x6b, ..]) => Space::Initial,
+            (2, [0, 0, 0, 1]) | (3, [0x6b, ..]) => Space::Handshake,
             _ => return None,
         };
         let mut reader = Reader(&datagram[5..]);
@@ -493,7 +491,7 @@ impl Forger {
 
     /// Whether an Initial's keys are those of another connection ID now, after a Retry.
     pub fn rekey(&mut self, dcid: &[u8]) {
-        self.spaces[0].keys = Some(initial_keys(dcid, self.side));
+        self.spaces[0].keys = Some(initial_keys(self.version, dcid, self.side));
         self.dcid = dcid.to_vec();
     }
 
@@ -501,6 +499,25 @@ impl Forger {
     pub fn heard_of(&self, kind: u64) -> impl Iterator<Item = &Heard> {
         self.heard.iter().filter(move |(_, frame)| frame.kind == kind).map(|(_, frame)| frame)
     }
+}
+
+/// Appends a packet number of four bytes and these frames to a header, and protects both.
+fn protect(
+    keys: &DirectionalKeys,
+    key: &dyn PacketKey,
+    number: u64,
+    mut header: Vec<u8>,
+    mut frames: Vec<u8>,
+) -> Vec<u8> {
+    let number_at = header.len();
+    header.extend((number as u32).to_be_bytes());
+    let tag = key.encrypt_in_place(number, &header, &mut frames).expect("it can be sealed");
+    frames.extend(tag.as_ref());
+    let (first, rest) = header.split_at_mut(1);
+    let numbers = &mut rest[number_at - 1..];
+    keys.header.encrypt_in_place(&frames[..16], &mut first[0], numbers).expect("it can be masked");
+    header.extend(frames);
+    header
 }
 
 impl fmt::Debug for Forger {

@@ -33,6 +33,7 @@ fn a_frame_that_0_rtt_does_not_permit_is_a_protocol_violation() {
         wire::words(&[wire::HANDSHAKE_DONE]),
         wire::path(wire::PATH_RESPONSE, 7),
         wire::words(&[wire::RETIRE_CONNECTION_ID, 0]),
+        wire::new_token(b"token"),
     ];
     for frame in not_permitted {
         let mut stage = Stage::before_early_server();
@@ -41,6 +42,20 @@ fn a_frame_that_0_rtt_does_not_permit_is_a_protocol_violation() {
         stage.listen();
         assert_eq!(early(&stage), [EarlyData::Accepted]);
         stage.ends_with(Code::PROTOCOL_VIOLATION, frame[0].into());
+    }
+}
+
+#[test]
+fn what_ends_a_connection_later_ends_it_in_early_data_as_well() {
+    let beyond = wire::stream_end(2, 1 << 40, b"");
+    for (frame, code, kind) in
+        [(vec![0x21], Code::FRAME_ENCODING_ERROR, 0x21), (beyond, Code::FLOW_CONTROL_ERROR, 0x08)]
+    {
+        let mut stage = Stage::before_early_server();
+        let datagram = stage.forger.seal_early(&frame);
+        stage.send(datagram);
+        stage.listen();
+        stage.ends_with(code, kind);
     }
 }
 

@@ -85,7 +85,7 @@ fn a_packet_without_frames_is_a_protocol_violation() {
 
 #[test]
 fn a_frame_of_an_unknown_type_is_a_frame_encoding_error() {
-    for kind in [0x1f, 0x20, 0x2f, 0x3f, 0x4000, LARGEST] {
+    for kind in [0x20, 0x22, 0x2f, 0x3f, 0x4000, LARGEST] {
         Stage::both_end(|_| words(&[kind]), Code::FRAME_ENCODING_ERROR, kind);
     }
     for victim in Victim::BOTH {
@@ -220,5 +220,19 @@ fn a_datagram_frame_of_the_largest_size_is_taken() {
         stage.say(&wire::datagram(&[7; 1150]));
         stage.goes_on();
         assert_eq!(stage.speak(|_, ours| ours.datagrams().recv()).map(|data| data.len()), Some(1150));
+    }
+}
+
+// ---- frames of extensions that were not agreed on -------------------------------------------------
+
+#[test]
+fn a_frame_of_an_extension_that_was_not_agreed_on_is_an_unknown_one() {
+    for victim in Victim::BOTH {
+        for (frame, kind) in [(words(&[0x1f]), 0x1f), (words(&[0xaf, 1, 9, 25_000, 3]), 0xaf)] {
+            let transport = TransportConfig::builder().min_ack_delay(None).build();
+            let transport = transport.expect("permitted settings");
+            let mut stage = Stage::connected_with(victim, transport, &Setup::default());
+            stage.say_and_end(&frame, Code::FRAME_ENCODING_ERROR, kind);
+        }
     }
 }

@@ -17,15 +17,22 @@ const PREFERRED_ADDRESS: u64 = 0x0d;
 const ACTIVE_CONNECTION_ID_LIMIT: u64 = 0x0e;
 const INITIAL_SOURCE_CONNECTION_ID: u64 = 0x0f;
 const RETRY_SOURCE_CONNECTION_ID: u64 = 0x10;
+const VERSION_INFORMATION: u64 = 0x11;
 const GREASE_QUIC_BIT: u64 = 0x2ab2;
+
+/// Our endpoint refuses these parameters with this error.
+#[track_caller]
+fn refused_as(code: Code, victim: Victim, say: impl Fn(Params) -> Params + 'static) {
+    let mut stage = Stage::new(victim, &Setup::params(say));
+    stage.shake();
+    assert!(!stage.is_connected(), "{victim:?} takes them");
+    stage.ends_with(code, 0);
+}
 
 /// Our endpoint refuses these parameters.
 #[track_caller]
 fn refused(victim: Victim, say: impl Fn(Params) -> Params + 'static) {
-    let mut stage = Stage::new(victim, &Setup::params(say));
-    stage.shake();
-    assert!(!stage.is_connected(), "{victim:?} takes them");
-    stage.ends_with(Code::TRANSPORT_PARAMETER_ERROR, 0);
+    refused_as(Code::TRANSPORT_PARAMETER_ERROR, victim, say);
 }
 
 #[track_caller]
@@ -200,4 +207,52 @@ fn a_refusal_is_told_to_the_application_too() {
     stage.shake();
     let Some(CloseReason::Fault(fault)) = stage.end() else { panic!("{:?}", stage.end()) };
     assert_eq!(fault.code, Code::TRANSPORT_PARAMETER_ERROR);
+}
+
+// ---- versions -------------------------------------------------------------------------------------
+
+/// A version that there is none of.
+const NOBODYS: u32 = 0x1a2a_3a4a;
+/// RFC 9369.
+const TWO: u32 = 0x6b33_43cf;
+
+/// These version numbers, the chosen one first.
+fn row(versions: &[u32]) -> Vec<u8> {
+    versions.iter().flat_map(|version| version.to_be_bytes()).collect()
+}
+
+#[test]
+fn version_information_that_is_no_row_of_versions_is_a_transport_parameter_error() {
+    for value in [&[][..], &[0, 0, 1], &[0, 0, 0, 1, 0], &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0]] {
+        refused_by_both(move |params| params.bytes(VERSION_INFORMATION, value));
+    }
+}
+
+#[test]
+fn version_information_with_a_zero_is_a_transport_parameter_error() {
+    refused_by_both(|params| params.bytes(VERSION_INFORMATION, &row(&[0, 1])));
+    refused_by_both(|params| params.bytes(VERSION_INFORMATION, &row(&[1, 1, 0])));
+}
+
+#[test]
+fn a_client_that_cannot_speak_what_it_chose_is_a_transport_parameter_error() {
+    refused(Victim::Server, |params| params.bytes(VERSION_INFORMATION, &row(&[1, NOBODYS])));
+    refused(Victim::Server, |params| params.bytes(VERSION_INFORMATION, &row(&[1])));
+}
+
+#[test]
+fn a_choice_that_is_not_the_packets_version_is_a_version_negotiation_error() {
+    for chosen in [TWO, NOBODYS] {
+        for victim in Victim::BOTH {
+            let say = move |params: Params| params.bytes(VERSION_INFORMATION, &row(&[chosen, chosen, 1]));
+            refused_as(Code::VERSION_NEGOTIATION_ERROR, victim, say);
+        }
+    }
+}
+
+#[test]
+fn version_information_of_the_version_in_use_is_taken() {
+    taken_by_both(|params| params.bytes(VERSION_INFORMATION, &row(&[1, NOBODYS, 1])));
+    taken(Victim::Client, |params| params.bytes(VERSION_INFORMATION, &row(&[1])));
+    taken(Victim::Client, |params| params.without(VERSION_INFORMATION));
 }

@@ -3,9 +3,10 @@
 
 use peregrine::Code;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::quic::Version;
 
 use crate::forger::wire;
-use crate::forger::{Draft, Forger, Setup, Space, Stage, Victim, ids};
+use crate::forger::{Draft, Forger, Say, Setup, Space, Stage, Victim, ids};
 
 /// RFC 9001, Section 5.8.
 const KEY: [u8; 16] = 0xbe0c_690b_9f66_575a_1d76_6b54_e368_c84e_u128.to_be_bytes();
@@ -158,4 +159,67 @@ fn without_the_id_of_its_retry_a_servers_parameters_are_a_transport_parameter_er
         let expected = (!is_taken).then_some((Code::TRANSPORT_PARAMETER_ERROR, 0));
         assert_eq!(stage.close(), expected);
     }
+}
+
+// ---- after a Version Negotiation packet that was obeyed -------------------------------------------
+
+const ONE: u32 = 1;
+const TWO: u32 = 0x6b33_43cf;
+const NOBODYS: u32 = 0x1a2a_3a4a;
+
+/// Our client was told to speak version 2 and does; the server's version_information is this, if it says any.
+fn advised(information: Option<&'static [u32]>) -> Stage {
+    let mut stage = waiting();
+    let named: Vec<u8> = [TWO, NOBODYS].iter().flat_map(|version| version.to_be_bytes()).collect();
+    let packet = negotiation(&stage, &named);
+    stage.send(packet);
+    stage.world.run_for(crate::sim::ms(15));
+    let again = stage.untaken().pop().expect("our client says hello again");
+    assert_eq!(again[1..5], TWO.to_be_bytes());
+    let params: Say = Box::new(move |params| match information {
+        Some(versions) => {
+            let row: Vec<u8> = versions.iter().flat_map(|version| version.to_be_bytes()).collect();
+            params.bytes(0x11, &row)
+        }
+        None => params,
+    });
+    let setup = Setup { version: Version::V2, params, ..Setup::default() };
+    stage.forger = Forger::server(&setup, &again);
+    stage.forger.take(&again);
+    stage
+}
+
+#[test]
+fn a_server_that_says_what_it_said_before_is_believed() {
+    let mut stage = advised(Some(&[TWO, TWO, NOBODYS]));
+    stage.still_connects();
+}
+
+#[test]
+fn a_server_that_says_nothing_of_versions_after_its_advice_is_a_version_negotiation_error() {
+    let mut stage = advised(None);
+    stage.shake();
+    stage.ends_with(Code::VERSION_NEGOTIATION_ERROR, 0);
+}
+
+#[test]
+fn a_server_that_speaks_what_its_advice_left_out_is_a_version_negotiation_error() {
+    let mut stage = advised(Some(&[TWO, TWO, ONE]));
+    stage.shake();
+    stage.ends_with(Code::VERSION_NEGOTIATION_ERROR, 0);
+}
+
+#[test]
+fn a_server_that_speaks_nothing_after_its_advice_is_a_version_negotiation_error() {
+    let mut stage = advised(Some(&[TWO]));
+    stage.shake();
+    stage.ends_with(Code::VERSION_NEGOTIATION_ERROR, 0);
+}
+
+#[test]
+fn a_second_advice_is_dropped() {
+    let mut stage = advised(Some(&[TWO, TWO]));
+    let packet = negotiation(&stage, &ONE.to_be_bytes());
+    stage.send(packet);
+    stage.still_connects();
 }
