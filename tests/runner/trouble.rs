@@ -22,7 +22,7 @@ fn multiconnect(case: &str, link: Link) {
         lab.world.run_until(|world| world.outcome(conn) != Outcome::Running, LIMIT);
         assert_eq!(lab.world.outcome(conn), Outcome::Done, "{case}: connection {number}");
     }
-    assert!(lab.handshakes() >= CONNECTIONS);
+    assert_eq!(lab.handshakes(), CONNECTIONS, "{case}");
     let took = lab.world.now().since(Instant::ZERO);
     // The runner's limit for all fifty.
     assert!(took < secs(300), "{case}: {took:?}");
