@@ -16,6 +16,8 @@ mod environment;
 mod folder;
 mod moving;
 mod options;
+#[cfg(test)]
+mod quinn_tests;
 mod request;
 mod root;
 mod server;

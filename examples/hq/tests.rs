@@ -22,7 +22,7 @@ fn the_program() {
 }
 
 /// The program, with these arguments and no environment of the runner's.
-fn program(arguments: &str) -> Command {
+pub fn program(arguments: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("it has a name"));
     command.args(["--exact", "tests::the_program", "--nocapture", "--quiet"]);
     command.env(BE_THE_PROGRAM, format!("hq {arguments}"));
@@ -36,9 +36,9 @@ fn program(arguments: &str) -> Command {
 }
 
 /// A server that runs until it is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
@@ -69,12 +69,12 @@ impl Drop for Server {
 }
 
 /// The places of one run, as the runner lays them out.
-struct Places {
+pub struct Places {
     folder: Folder,
 }
 
 impl Places {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = Folder::new();
         for name in ["www", "downloads", "certs"] {
             std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
@@ -114,12 +114,12 @@ impl Places {
         self.folder.write("certs/priv.key", key.serialize_pem().as_bytes());
     }
 
-    fn place(&self, name: &str) -> std::path::PathBuf {
+    pub fn place(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
     /// Files of these lengths, whose contents nobody mistakes for another's.
-    fn files(&self, lengths: &[usize]) -> Vec<String> {
+    pub fn files(&self, lengths: &[usize]) -> Vec<String> {
         let file = |(number, len): (usize, &usize)| {
             let name = format!("file-{number}");
             let contents: Vec<u8> = (0..*len).map(|at| (at * 31 + at / 251 + number * 7) as u8).collect();
@@ -137,7 +137,7 @@ impl Places {
         }
     }
 
-    fn server(&self, case: &str, host: &str) -> Server {
+    pub fn server(&self, case: &str, host: &str) -> Server {
         let mut command = program("");
         self.environment(&mut command, "server", case);
         Server::start({
@@ -152,7 +152,7 @@ impl Places {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn output(&self, case: &str, port: u16, names: &[String]) -> Output {
+    pub fn output(&self, case: &str, port: u16, names: &[String]) -> Output {
         let mut command = program("");
         self.environment(&mut command, "client", case);
         let urls = names.iter().map(|name| format!("https://localhost:{port}/{name}"));
@@ -160,7 +160,7 @@ impl Places {
         command.output().expect("it can be run")
     }
 
-    fn assert_fetched(&self, names: &[String]) {
+    pub fn assert_fetched(&self, names: &[String]) {
         for name in names {
             let read = |place: &str| std::fs::read(self.place(place).join(name));
             let (sent, received) = (read("www").expect("it was written"), read("downloads"));
@@ -169,7 +169,7 @@ impl Places {
     }
 
     /// How often a secret of this name was logged.
-    fn secrets(&self, role: &str, label: &str) -> usize {
+    pub fn secrets(&self, role: &str, label: &str) -> usize {
         let log = std::fs::read_to_string(self.place(&format!("{role}.keys"))).expect("secrets were logged");
         log.lines().filter(|line| line.starts_with(label)).count()
     }
