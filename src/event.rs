@@ -97,8 +97,8 @@ pub enum ConnectionEvent {
         migration: Option<Agreement>,
     },
     /// Data can be exchanged before the handshake is complete, or what became of that (0-RTT). **It may be replayed.** At
-    /// a client `Offered` comes first of all, and `Accepted` or `Rejected` right before `Connected`; a server that accepts
-    /// early data shows its new connection with `Accepted`.
+    /// a client `Offered` comes with its first flight, and `Accepted` or `Rejected` right before `Connected`; a server that
+    /// accepts early data shows its new connection with `Accepted`.
     EarlyData(EarlyData),
     /// Something happened on a stream.
     Stream(StreamEvent),

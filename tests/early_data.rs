@@ -263,6 +263,26 @@ fn early_datagrams_arrive() {
 }
 
 #[test]
+fn early_data_beside_a_hello_waits_with_it_for_the_applications_answer() {
+    let mut scene = Scene::usual();
+    let config = Arc::new(taking(&scene.server_tls, usual()));
+    let asks = EndpointConfig::server(Arc::clone(&config)).ask_for_each();
+    let server = scene.world.host(SECOND, asks, Some(|| Box::new(Server::default())));
+    let client = scene.config();
+    let conn = scene.connect(SECOND, client, Client::downloads(1, 1000));
+    scene.world.run_for(ms(15));
+    let asked = scene.world.at(server).events().iter().find_map(|(_, event)| match event {
+        Event::Incoming(handle) => Some(*handle),
+        _ => None,
+    });
+    let asked = asked.expect("the client asks");
+    scene.world.speak(server, |now, endpoint| endpoint.accept(now, asked, config)).expect("it is genuine");
+    scene.world.run_well(secs(1));
+    assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Accepted]);
+    assert_eq!(scene.took(conn), [ms(25)]);
+}
+
+#[test]
 fn early_packets_wait_for_the_rest_of_a_client_hello() {
     let mut scene = Scene::usual();
     // So many protocols that the ClientHello takes more than a datagram.
@@ -735,6 +755,18 @@ fn early_data_to_a_server_of_another_version_is_sent_after_the_handshake() {
     scene.world.run_well(secs(2));
     assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Rejected]);
     assert_eq!(scene.took(conn), [ms(60)], "for another version, the handshake, and the data");
+}
+
+#[test]
+fn a_client_that_begins_in_no_version_sends_early_data_when_it_begins_again() {
+    let mut scene = Scene::usual();
+    let seen = watch(&mut scene.world, |_| Verdict::Pass);
+    let config = scene.config().grease_version();
+    let conn = scene.connect(FIRST, config, Client::downloads(1, 1000));
+    assert_eq!((scene.early(conn), seen.borrow().len()), (vec![], 1));
+    scene.world.run_well(secs(1));
+    assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Accepted]);
+    assert_eq!((scene.took(conn), &shapes(&seen)[1][..]), (vec![ms(20)], "Initial+ZeroRtt"));
 }
 
 // ---- server migration -------------------------------------------------------------------------
