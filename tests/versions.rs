@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use peregrine::Version::{V1, V2};
 use peregrine::{
-    ClientConfig, CloseReason, Code, ConnectionEvent, DropReason, EndpointConfig, Instant, ServerConfig,
-    Version,
+    ClientConfig, CloseReason, Code, ConnectionEvent, DropReason, EndpointConfig, Instant, MigrationConfig,
+    ServerConfig, Strategy, StrategySet, Version,
 };
 
 use sim::moves::{AWAY, Play, Stage};
@@ -382,6 +382,19 @@ fn a_server_moves_and_is_followed_in_version_2() {
         scene.run_well(secs(20));
         scene.assert_followed(AWAY);
     }
+}
+
+#[test]
+fn a_client_that_began_anew_agrees_on_migration_like_any_other() {
+    let offer = || MigrationConfig::new(StrategySet::ALL);
+    let mut world = World::new();
+    let server = server(Some(&[V2])).migration(offer()).expect("a permit that can be");
+    let client = client(V1, &[V1, V2]).migration(offer()).expect("an offer that can be");
+    let (_, conn) = pair(&mut world, server, client);
+    world.run_well(secs(1));
+    assert_eq!(version_of(&world, conn), V2);
+    let agreement = world.with(conn, |_, connection| connection.migration().agreement());
+    assert!(agreement.is_some_and(|agreed| agreed.strategies().contains(Strategy::Symmetric)));
 }
 
 // ---- Version Negotiation by servers, honest ones --------------------------------------------------

@@ -7,7 +7,10 @@ use std::fmt;
 ///
 /// Both do the same on the wire but for four things: their numbers, the bits that name the types of long headers, and
 /// the salts and the labels that keys are made with (RFC 9369, Section 3). So each is compatible with the other, in the
-/// sense of RFC 9368.
+/// sense of RFC 9368: a server may go over to one in its answer to the other.
+///
+/// Which is spoken follows from [`ClientConfig::versions`](crate::ClientConfig::versions) and
+/// [`ServerConfig::versions`](crate::ServerConfig::versions); [`Connection::version`](crate::Connection::version) tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
     /// Version 1 (RFC 9000).
