@@ -110,12 +110,7 @@ impl<'a> Session<'a> {
             ConnectionEvent::EarlyData(EarlyData::Rejected) => {
                 self.notes.push("0-RTT was rejected, and said again".to_owned());
             }
-            ConnectionEvent::Path(PathEvent::Preferred { path }) => {
-                self.notes.push(format!("goes on at {}, which the server prefers", path.remote));
-            }
-            ConnectionEvent::Path(PathEvent::Validated { path, .. }) => {
-                self.notes.push(format!("reaches {} by another path", path.remote));
-            }
+            ConnectionEvent::Path(event) => self.notes.extend(in_words(event)),
             ConnectionEvent::Stream(StreamEvent::Available { .. }) => self.ask(connection),
             ConnectionEvent::Stream(StreamEvent::Writable { id }) => self.write(connection, *id),
             ConnectionEvent::Stream(StreamEvent::Readable { id }) => self.read(connection, *id),
@@ -198,6 +193,19 @@ impl<'a> Session<'a> {
             None => self.fetched += 1,
             Some(fault) => self.faults.push(format!("{}: {fault}", download.errand.url)),
         }
+    }
+}
+
+/// What is worth saying of a path.
+fn in_words(event: &PathEvent) -> Option<String> {
+    match event {
+        PathEvent::Validated { path, .. } => Some(format!("reaches {} by another path", path.remote)),
+        PathEvent::Failed { path } => Some(format!("does not reach {} by another path", path.remote)),
+        PathEvent::Preferred { path } => {
+            Some(format!("goes on at {}, which the server prefers", path.remote))
+        }
+        PathEvent::Refused { address } => Some(format!("does not go to {address}, which the server prefers")),
+        _ => None,
     }
 }
 
