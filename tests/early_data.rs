@@ -247,6 +247,17 @@ fn without_streams_in_the_remembered_limits_nothing_is_opened_early() {
 }
 
 #[test]
+fn early_data_keeps_to_the_datagrams_that_the_server_takes() {
+    let mut scene = Scene::with(usual().max_udp_payload_size(1_250));
+    let seen = watch(&mut scene.world, |_| Verdict::Pass);
+    let config = scene.config().transport(transport(usual().datagram_size(1_400)));
+    let conn = scene.connect(FIRST, config, Client::upload(5_000));
+    assert!(seen.borrow().iter().all(|datagram| datagram.len() <= 1_250));
+    scene.world.run_well(secs(2));
+    assert_eq!(scene.early(conn), [EarlyData::Offered, EarlyData::Accepted]);
+}
+
+#[test]
 fn early_datagrams_arrive() {
     let permits = || usual().datagram_receive_buffer(Some(1 << 16));
     let mut scene = Scene::with(permits());
@@ -362,6 +373,7 @@ fn a_server_that_lowered_a_limit_does_not_take_early_data() {
         usual().max_bidi_streams(99),
         usual().max_uni_streams(99),
         usual().active_connection_ids(31),
+        usual().max_udp_payload_size(1_300),
     ];
     for builder in lowered {
         let mut scene = Scene::usual();
@@ -506,11 +518,11 @@ impl StoresServerSessions for Forgetful {
         self.0.get(key)
     }
 
-    /// Eight limits of eight bytes stand before a version, a count and a mark: they become zero.
+    /// Nine promises of eight bytes stand before a version, a count and a mark: they become zero.
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
         let mut value = self.0.take(key)?;
         let end = value.len() - 13;
-        value[end - 64..end].fill(0);
+        value[end - 72..end].fill(0);
         Some(value)
     }
 

@@ -81,6 +81,11 @@ impl Connection {
         // ACK delays, IDs and tokens are not remembered, nor is what was agreed on server migration: nobody moves before
         // the handshake is confirmed.
         self.apply_limits(&common);
+        let size = u16::try_from(common.max_udp_payload_size).unwrap_or(u16::MAX);
+        if size < self.paths.home().datagram_size {
+            // For now: what the server takes today, it will say.
+            self.paths.home_mut().set_datagram_size(size);
+        }
         self.events.push_back(ConnectionEvent::EarlyData(EarlyData::Offered));
     }
 

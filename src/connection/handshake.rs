@@ -236,7 +236,7 @@ impl Connection {
         self.apply(&client.common);
         let mut params = Vec::new();
         server.encode(&mut params);
-        let limits = config.early_data.then(|| server.common.limits().into());
+        let limits = config.early_data.then(|| server.common.promises());
         Ok(Answer { params, limits })
     }
 
@@ -251,13 +251,16 @@ impl Connection {
         self.begin_wishes(peer);
         self.idle.on_peer_timeout((peer.max_idle_timeout > Duration::ZERO).then_some(peer.max_idle_timeout));
         self.apply_limits(peer);
+        for path in self.paths.iter_mut() {
+            path.limit_datagram_size(self.peer.max_udp_payload_size);
+        }
         // Not by what is remembered: only a token would show that the server still bears it (RFC 9287, Section 3.1).
         if peer.grease_quic_bit && self.config.grease_quic_bit {
             self.quic_bit.permit();
         }
     }
 
-    /// Takes over what bounds what we send: all that a client remembers from an earlier connection.
+    /// Takes over what bounds what we send, but for the size of datagrams: a client remembers it from an earlier connection.
     pub(super) fn apply_limits(&mut self, peer: &Common) {
         self.streams.on_peer_params(peer.into());
         self.datagrams.on_params(
@@ -267,9 +270,6 @@ impl Connection {
             self.config.datagram_send_buffer,
         );
         self.local_ids.on_peer_limit(peer.active_connection_id_limit);
-        for path in self.paths.iter_mut() {
-            path.limit_datagram_size(self.peer.max_udp_payload_size);
-        }
     }
 
     /// TLS is complete: the peer's parameters are authentic now.

@@ -138,6 +138,12 @@ impl Common {
         ]
     }
 
+    /// What a server must keep to while it accepts 0-RTT data: the limits, and that it takes datagrams as large as before,
+    /// since larger ones would be lost and their data sent again.
+    pub fn promises(&self) -> Box<[u64]> {
+        self.limits().into_iter().chain([self.max_udp_payload_size]).collect()
+    }
+
     /// Compares a server's new parameters with `remembered` ones under which it accepted 0-RTT data.
     ///
     /// # Errors
