@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use peregrine::{
-    AddressPolicy, ClientConfig, Connection, ConnectionEvent, ConnectionId, Instant, Local, PathError,
-    PathEvent, ServerConfig, SocketKey, peek,
+    AddressPolicy, ClientConfig, Connection, ConnectionEvent, ConnectionId, DropReason, Instant, Local,
+    PathError, PathEvent, ServerConfig, SocketKey, peek,
 };
 
 use sim::moves::{AWAY, HOME, Play, Stage};
@@ -261,6 +261,48 @@ fn late_packets_to_the_old_address_do_not_bring_the_server_back() {
     assert!(*held.borrow() > 0);
     assert_both_moved(&world, conn, PREFERRED);
     assert_no_id_was_on_two_paths(&log);
+}
+
+#[test]
+fn what_is_newer_and_comes_to_the_old_address_is_dropped() {
+    let (mut world, conn, _) = pair(Client::echoes(60, ms(20)));
+    world.run_until(move |world| has_moved(world, conn), secs(1));
+    world.run_for(ms(100));
+    // Somebody sends copies of what the client says to where the server was, and they come first.
+    world.links_of("45.0.0.1", Link::delay(ms(1)));
+    world.tap(move |_, datagram| {
+        if datagram.to == addr(PREFERRED) {
+            return Verdict::Copy { from: addr(CLIENT), to: addr(SERVER), after: ms(0) };
+        }
+        Verdict::Pass
+    });
+    world.run_well(secs(10));
+    let far = world.server_side(conn).expect("the server has it too");
+    let stats = world.connection(far).expect("it is open").stats();
+    assert!(stats.dropped(DropReason::LocalAddress) > 10, "{stats:?}");
+    assert_both_moved(&world, conn, PREFERRED);
+}
+
+#[test]
+fn of_two_addresses_a_client_goes_to_the_one_of_its_family() {
+    const SERVER_V6: &str = "[2a00::1]:443";
+    let v6 = Local { socket: SocketKey(2), ip: Some(ip("2a00::2")) };
+    for (home, client, preferred) in
+        [(SERVER, CLIENT, PREFERRED), (SERVER_V6, "[2a01::1]:5000", "[2a00::2]:4433")]
+    {
+        let mut world = World::seeded(1);
+        let config = server_config(PREFERRED);
+        let config = config.preferred_v6("[2a00::2]:4433".parse().expect("an IPv6 address and a port"), v6);
+        let server = world.server_with(home, config.expect("an address that can be"));
+        world.add_socket(server, PREFERRED);
+        world.add_socket(server, "[2a00::2]:4433");
+        let client = world.client(client);
+        let conn = world.connect(client, home, Client::echoes(10, ms(20)));
+        world.run_well(secs(5));
+        assert_eq!(remote(&world, conn), addr(preferred));
+        let far = world.server_side(conn).expect("the server has it too");
+        assert_eq!(world.connection(far).and_then(|c| c.local().ip), Some(addr(preferred).ip()));
+    }
 }
 
 #[test]

@@ -7,11 +7,12 @@ mod sim;
 
 use std::time::Duration;
 
-use peregrine::{Connection, Instant, RelocationEvent, VarInt};
+use peregrine::{Connection, Instant, RelocationEvent, SocketKey, VarInt};
 
 use sim::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage};
 use sim::{
-    Client, Conn, Dice, Filtering, Link, Mapping, Meanwhile, Outcome, Request, World, for_seeds, ms, secs,
+    Client, Conn, Dice, Filtering, Link, Mapping, Meanwhile, Outcome, Request, World, addr, for_seeds, ms,
+    secs,
 };
 
 /// Operations in one run.
@@ -40,6 +41,8 @@ enum Operation {
     Come,
     /// Either end of a connection updates its keys.
     UpdateKeys { server: bool },
+    /// A client moves to an address of its own, or tries it.
+    Roam { probes: bool, to: u64 },
     /// A client goes.
     Close,
     /// Nothing.
@@ -49,7 +52,7 @@ enum Operation {
 impl Operation {
     fn draw(dice: &mut Dice) -> Self {
         let mut below = |limit: u64| dice.word() % limit;
-        match below(16) {
+        match below(18) {
             0 | 1 => Self::Ask(Request { dir: peregrine::Dir::Bi, up: below(60_000), down: below(60_000) }),
             2 => Self::Ask(Request { dir: peregrine::Dir::Uni, up: below(30_000), down: 0 }),
             3 => Self::Rebind,
@@ -61,6 +64,7 @@ impl Operation {
             11 => Self::SeekNow,
             12 => Self::Come,
             13 if below(4) == 0 => Self::Close,
+            16 | 17 => Self::Roam { probes: below(2) == 0, to: below(3) },
             14 => Self::UpdateKeys { server: below(2) == 0 },
             _ => Self::Wait(ms(below(1500))),
         }
@@ -162,6 +166,11 @@ impl Life {
                 let place = PLACES[self.place];
                 self.scene.newcomer_at(self.play, place, Client::echoes(2, ms(100)));
             }
+            Operation::Roam { probes, to } => {
+                if let Some(conn) = someone {
+                    roam(world, conn, probes, to);
+                }
+            }
             Operation::UpdateKeys { server } => {
                 let far = someone.and_then(|conn| world.server_side(conn));
                 if let Some(end) = if server { far } else { someone } {
@@ -227,6 +236,24 @@ impl Life {
         let pending = moves.by_ref().filter(|(_, e)| matches!(e, RelocationEvent::Settled { .. })).count();
         assert!(pending > 0 || self.place == 0, "a move has not settled");
     }
+}
+
+/// A client moves to one of its other addresses, or tries it, if that is permitted now.
+fn roam(world: &mut World, conn: Conn, probes: bool, to: u64) {
+    let address = format!("30.2.{to}.{}:5000", conn.host.0);
+    let known = world.at(conn.host).sockets().iter().position(|socket| *socket == addr(&address));
+    let socket = match known {
+        Some(index) => SocketKey(u32::try_from(index).expect("few sockets")),
+        None => world.add_socket(conn.host, &address),
+    };
+    let local = world.at(conn.host).local(socket);
+    let _ =
+        world.with(
+            conn,
+            |now, connection| {
+                if probes { connection.probe(now, local) } else { connection.rebind(now, local) }
+            },
+        );
 }
 
 #[test]

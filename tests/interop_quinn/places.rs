@@ -2,12 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
-use peregrine::{ConnectionEvent, Local, PathEvent};
+use peregrine::{ConnectionEvent, Local, PathError, PathEvent};
 use quinn::EndpointConfig;
+use quinn_proto::RandomConnectionIdGenerator;
 
 use crate::certificates::Identity;
 use crate::driver::Host;
-use crate::foreign::{Foreign, accept, client_config, connect, exchange, server_config};
+use crate::foreign::{Foreign, accept, bind, client_config, connect, exchange, server_config};
 use crate::load::{Exchange, Load};
 use crate::pair::{Pair, close, connected, no_talk, our_client, our_server, with_quinn_server};
 
@@ -78,5 +79,30 @@ fn a_quinn_client_stays_and_keeps_the_connection_id_that_came_with_a_preferred_a
     });
     let handle = connected(&mut host);
     Exchange::run(&mut host, handle, Load::MEDIUM, no_talk);
+    Pair { host, handle, quinn }.close();
+}
+
+#[test]
+fn our_client_does_not_move_on_purpose_where_a_quinn_server_knows_it_by_its_address_alone() {
+    let identity = Identity::fresh();
+    let mut endpoint = EndpointConfig::default();
+    endpoint.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(0)));
+    let config = server_config(identity.server());
+    let quinn = Foreign::start(bind(), endpoint, Some(config), |endpoint| async move {
+        let connection = accept(&endpoint).await;
+        exchange(&connection, Load::SMALL).await;
+        connection.closed().await
+    });
+    let mut host = Host::client();
+    host.connect(quinn.address, our_client(identity.client()));
+    let handle = connected(&mut host);
+    let exchange = Exchange::begin(&mut host, handle, Load::SMALL);
+    host.await_that("the handshake is confirmed", |endpoint| {
+        endpoint.connections().all(|(_, c)| c.is_confirmed())
+    });
+    let now = host.now();
+    let refused = host.connection(handle).rebind(now, Local::default());
+    assert_eq!(refused, Err(PathError::NoConnectionId));
+    exchange.finish(&mut host, no_talk);
     Pair { host, handle, quinn }.close();
 }
