@@ -1,5 +1,9 @@
 //! A UDP socket with all that the platform offers switched on: GSO, GRO, ECN, no fragmentation.
 //!
+//! The last is what a search for larger datagrams needs (RFC 8899, Section 3): quinn-udp sets "don't fragment", and has
+//! Linux go by the interface's MTU alone (IP_PMTUDISC_PROBE), not by what an ICMP message claimed of the path. A datagram
+//! that the interface does not take (EMSGSIZE) counts as one that the path has lost.
+//!
 //! Sends what the library wrote as one train, and receives trains; where the kernel can do neither it sends and
 //! receives datagrams.
 

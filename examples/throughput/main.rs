@@ -78,7 +78,7 @@ mod tests {
 
     fn job(size: u64, connections: u16) -> Job {
         let certificates = Certificates::generate(ALPN).expect("there is randomness");
-        Job::new(Plan { size, connections, rounds: 1 }, certificates)
+        Job::new(Plan { size, connections, rounds: 1, mtu: None }, certificates)
     }
 
     #[test]

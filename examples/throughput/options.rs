@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use crate::sizes;
+use crate::terms::DATAGRAM;
 
 /// The most that is transferred, in bytes.
 const MOST_BYTES: u64 = 64 << 30;
@@ -10,6 +11,8 @@ const MOST_BYTES: u64 = 64 << 30;
 const MOST_CONNECTIONS: u16 = 1000;
 /// The most turns of each library.
 const MOST_ROUNDS: u16 = 99;
+/// The largest datagram that the drivers have room for.
+const MOST_MTU: u16 = 65_507;
 /// The most that one connection carries, in bytes: an AES-GCM key seals 2^23 packets, and Peregrine begins no key
 /// update of its own.
 const MOST_A_CONNECTION: u64 = 10 << 30;
@@ -43,6 +46,10 @@ pub struct Options {
     /// How often each of the two has its turn; the medians count
     #[arg(long, value_name = "N", default_value = "3", value_parser = rounds, allow_negative_numbers = true)]
     rounds: u16,
+
+    /// Search for larger datagrams than 1452 bytes, up to so many; loopback carries 9000 and more
+    #[arg(long, value_name = "BYTES", value_parser = largest, allow_negative_numbers = true)]
+    mtu: Option<u16>,
 }
 
 /// What to do.
@@ -54,6 +61,8 @@ pub struct Plan {
     pub connections: u16,
     /// Turns of each library.
     pub rounds: u16,
+    /// The largest datagram that is looked for, in bytes of UDP payload; `None`: none larger than all are at first.
+    pub mtu: Option<u16>,
 }
 
 impl Options {
@@ -71,7 +80,7 @@ impl Options {
     }
 
     fn check(self) -> Result<Plan, String> {
-        let Self { size, connections, rounds } = self;
+        let Self { size, connections, rounds, mtu } = self;
         if size < connections.into() {
             return Err(format!(
                 "{size} bytes cannot be split over {connections} connections; use --connections 1 to {size}"
@@ -84,7 +93,7 @@ impl Options {
                 MOST_A_CONNECTION >> 30
             ));
         }
-        Ok(Plan { size, connections, rounds })
+        Ok(Plan { size, connections, rounds, mtu })
     }
 }
 
@@ -111,6 +120,11 @@ fn connections(text: &str) -> Result<u16, String> {
 
 fn rounds(text: &str) -> Result<u16, String> {
     count(text, MOST_ROUNDS)
+}
+
+fn largest(text: &str) -> Result<u16, String> {
+    let bytes = text.parse().ok().filter(|bytes| (DATAGRAM..=MOST_MTU).contains(bytes));
+    bytes.ok_or_else(|| format!("use a whole number from {DATAGRAM} to {MOST_MTU}"))
 }
 
 fn count(text: &str, most: u16) -> Result<u16, String> {
@@ -144,7 +158,7 @@ mod tests {
 
     #[test]
     fn nothing_said_means_one_gibibyte_over_one_connection() {
-        assert_eq!(checked(&[]), Ok(Plan { size: 1 << 30, connections: 1, rounds: 3 }));
+        assert_eq!(checked(&[]), Ok(Plan { size: 1 << 30, connections: 1, rounds: 3, mtu: None }));
     }
 
     #[test]
@@ -168,6 +182,8 @@ mod tests {
             &["--size", "10", "--connections", "11"],
             &["--size", "64G", "--connections", "6"],
             &["--rounds", "0"],
+            &["--mtu", "1451"],
+            &["--mtu", "65508"],
             &["--sise", "1G"],
         ] {
             let refusal = checked(arguments).expect_err("it cannot be run");

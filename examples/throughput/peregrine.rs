@@ -15,6 +15,7 @@ use self::sink::Sink;
 use self::source::Source;
 use crate::certificates::SERVER_NAME;
 use crate::driver::{Driver, Traffic};
+use crate::options::Plan;
 use crate::report::Leg;
 use crate::terms::{self, GLANCE};
 use crate::transfer::{self, Cost, Course, Failure, Job};
@@ -43,7 +44,7 @@ trait Application {
 ///
 /// Whatever kept the bytes from arriving as they were sent.
 pub fn carry(job: &Job) -> Result<(Cost, Traffic, Traffic), Failure> {
-    let transport = Arc::new(transport(job.plan.connections)?);
+    let transport = Arc::new(transport(&job.plan)?);
     let (client, server) = (open()?, open()?);
     let path = FourTuple { local: client.local(SOCKET), remote: server.address(SOCKET) };
 
@@ -68,9 +69,11 @@ pub fn carry(job: &Job) -> Result<(Cost, Traffic, Traffic), Failure> {
     transfer::carry(job, Leg::Peregrine, source, sink)
 }
 
-fn transport(connections: u16) -> Result<TransportConfig, Failure> {
+fn transport(plan: &Plan) -> Result<TransportConfig, Failure> {
+    let connections = plan.connections;
     TransportConfig::builder()
         .datagram_size(terms::DATAGRAM)
+        .mtu_discovery(plan.mtu)
         .burst(BURST)
         .initial_window(Some(terms::CONGESTION_WINDOW))
         .stream_receive_window(terms::receive_window(connections))

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, Connecting, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    ClientConfig, Connecting, ConnectionError, Endpoint, EndpointConfig, Incoming, MtuDiscoveryConfig,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use quinn_udp::UdpSocketState;
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::body::Body;
 use crate::certificates::SERVER_NAME;
 use crate::driver::KERNEL_BUFFER;
+use crate::options::Plan;
 use crate::report::Leg;
 use crate::terms::{self, GLANCE, VERIFIED};
 use crate::transfer::{self, Cost, Course, Failure, Job};
@@ -29,7 +30,7 @@ const PIECES: usize = 64;
 ///
 /// Whatever kept the bytes from arriving as they were sent.
 pub fn carry(job: &Job) -> Result<Cost, Failure> {
-    let transport = Arc::new(transport(job.plan.connections)?);
+    let transport = Arc::new(transport(&job.plan)?);
     let (client, server) = (open()?, open()?);
     let to = server.local_addr().map_err(|error| Failure::System("open a socket", error))?;
 
@@ -39,7 +40,7 @@ pub fn carry(job: &Job) -> Result<Cost, Failure> {
     config.transport_config(Arc::clone(&transport));
     let source = |course: &Arc<Course>| {
         run(course, async {
-            let endpoint = endpoint(client, None)?;
+            let endpoint = endpoint(client, None, &job.plan)?;
             let mut parts = JoinSet::new();
             for len in job.plan.parts() {
                 let connecting = endpoint.connect_with(config.clone(), to, SERVER_NAME);
@@ -56,7 +57,7 @@ pub fn carry(job: &Job) -> Result<Cost, Failure> {
     config.transport_config(transport);
     let sink = |course: &Arc<Course>| {
         run(course, async {
-            let endpoint = endpoint(server, Some(config))?;
+            let endpoint = endpoint(server, Some(config), &job.plan)?;
             let mut parts = JoinSet::new();
             for _ in 0..job.plan.connections {
                 let incoming = endpoint.accept().await.ok_or(Failure::Abandoned)?;
@@ -71,7 +72,8 @@ pub fn carry(job: &Job) -> Result<Cost, Failure> {
     transfer::carry(job, Leg::Quinn, source, sink).map(|(cost, (), ())| cost)
 }
 
-fn transport(connections: u16) -> Result<TransportConfig, Failure> {
+fn transport(plan: &Plan) -> Result<TransportConfig, Failure> {
+    let connections = plan.connections;
     let window = VarInt::from_u64(terms::receive_window(connections));
     let window = window.map_err(|error| Failure::library("set a window", error))?;
     let mut congestion = CubicConfig::default();
@@ -80,7 +82,11 @@ fn transport(connections: u16) -> Result<TransportConfig, Failure> {
     config
         .initial_mtu(terms::DATAGRAM)
         .min_mtu(terms::DATAGRAM)
-        .mtu_discovery_config(None)
+        .mtu_discovery_config(plan.mtu.map(|bytes| {
+            let mut search = MtuDiscoveryConfig::default();
+            search.upper_bound(bytes);
+            search
+        }))
         .congestion_controller_factory(Arc::new(congestion))
         .stream_receive_window(window)
         .receive_window(window)
@@ -100,8 +106,14 @@ fn open() -> Result<UdpSocket, Failure> {
     open().map_err(|error| Failure::System("open a socket", error))
 }
 
-fn endpoint(socket: UdpSocket, server: Option<ServerConfig>) -> Result<Endpoint, Failure> {
-    Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(TokioRuntime))
+fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, plan: &Plan) -> Result<Endpoint, Failure> {
+    let mut config = EndpointConfig::default();
+    if let Some(bytes) = plan.mtu {
+        config
+            .max_udp_payload_size(bytes)
+            .map_err(|error| Failure::library("set the largest datagram", error))?;
+    }
+    Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
         .map_err(|error| Failure::System("use a socket", error))
 }
 

@@ -8,7 +8,8 @@ use indicatif::BinaryBytes;
 use crate::driver::KERNEL_BUFFER;
 use crate::options::Plan;
 
-/// UDP payload of a full datagram, in bytes: what an Ethernet carries over IPv6. Neither library looks for more.
+/// UDP payload of a full datagram, in bytes: what an Ethernet carries over IPv6. Neither library looks for more unless
+/// both are told to.
 pub const DATAGRAM: u16 = 1452;
 /// First congestion window of a connection, in bytes: more than is ever in flight.
 pub const CONGESTION_WINDOW: u64 = 64 << 20;
@@ -39,12 +40,15 @@ pub struct Header(pub Plan);
 
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { size, connections, rounds } = self.0;
+        let Plan { size, connections, rounds, mtu } = self.0;
         writeln!(f, "{}, connections: {connections}, rounds of both in turn: {rounds}", BinaryBytes(size))?;
         writeln!(
             f,
             "the same for both: TLS_AES_128_GCM_SHA256, one certificate, datagrams of {DATAGRAM} bytes, CUBIC"
         )?;
+        if let Some(mtu) = mtu {
+            writeln!(f, "  and then as large as the path carries them, up to {mtu} bytes")?;
+        }
         writeln!(
             f,
             "  windows of a connection: {} receive, {} send, {} congestion; socket buffers of {}",
