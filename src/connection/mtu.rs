@@ -38,8 +38,11 @@ impl Connection {
         self.phase.is_confirmed() && !self.recovery.has_ack_eliciting_in_flight(SpaceId::Data)
     }
 
-    /// A probe has left.
+    /// A probe of this length has left, if it is not 0.
     pub(super) fn on_mtu_probe_sent(&mut self, path: PathId, len: usize) {
+        if len == 0 {
+            return;
+        }
         self.stats.mtu_probes += 1;
         if let Some(path) = self.paths.get_mut(path) {
             path.mtu.on_sent(u16::try_from(len).unwrap_or(u16::MAX));
