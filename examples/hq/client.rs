@@ -13,7 +13,7 @@ use peregrine::{
 use crate::bars::Bars;
 use crate::case::{Split, Versions};
 use crate::driver::Driver;
-use crate::options::ClientPlan;
+use crate::plan::ClientPlan;
 use crate::session::{Errand, Session};
 use crate::tls::{self, Secrets};
 use crate::url::Authority;

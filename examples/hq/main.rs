@@ -16,6 +16,7 @@ mod environment;
 mod folder;
 mod moving;
 mod options;
+mod plan;
 #[cfg(test)]
 mod quinn_tests;
 mod request;
@@ -44,7 +45,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use environment::Environment;
-use options::{Options, Plan, Refusal};
+use options::Options;
+use plan::{Plan, Refusal};
 
 /// What cannot be used is told from what failed.
 const UNUSABLE: u8 = 2;

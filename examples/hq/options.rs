@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use peregrine::Version;
 
-use crate::case::{Case, ClientPart, ServerPart, Split, Versions};
+use crate::case::{Case, Split, Versions};
 use crate::environment::Environment;
 use crate::moving::Order;
+use crate::plan::{Certificate, ClientPlan, Plan, Refusal, ServerPlan};
 use crate::session::Errand;
 use crate::tls::{Cipher, Trust};
 use crate::url::{Authority, Url};
@@ -173,80 +174,6 @@ struct ClientOptions {
 
     #[command(flatten)]
     common: Common,
-}
-
-/// What to do.
-#[derive(Debug)]
-pub enum Plan {
-    /// Serve.
-    Server(ServerPlan),
-    /// Fetch.
-    Client(ClientPlan),
-}
-
-/// Where a server's certificate comes from.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Certificate {
-    /// From PEM files.
-    Files {
-        /// Its own, and those above it.
-        chain: PathBuf,
-        /// Its key.
-        key: PathBuf,
-    },
-    /// Made on the spot, and left here for clients.
-    MadeInto(PathBuf),
-}
-
-/// How to serve.
-#[derive(Debug)]
-pub struct ServerPlan {
-    /// Where: the first of these that will do.
-    pub listen: Vec<SocketAddr>,
-    /// What.
-    pub root: PathBuf,
-    /// As whom.
-    pub certificate: Certificate,
-    /// What the test case asks for.
-    pub part: ServerPart,
-    /// Where clients are to come after the handshake.
-    pub preferred: Vec<SocketAddr>,
-    /// Where to, and when.
-    pub migrate: Option<Order>,
-    /// Where secrets go.
-    pub key_log: Option<PathBuf>,
-}
-
-/// How to fetch.
-#[derive(Debug)]
-pub struct ClientPlan {
-    /// What, and where it goes.
-    pub errands: Vec<Errand>,
-    /// From whom.
-    pub trust: Trust,
-    /// What the test case asks for.
-    pub part: ClientPart,
-    /// When to move to another port.
-    pub rebind: Option<When>,
-    /// Whether to follow a server that moves.
-    pub follows: bool,
-    /// Where secrets go.
-    pub key_log: Option<PathBuf>,
-}
-
-/// Why there is no plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The options, or the environment, cannot be used; a sentence says why.
-    Usage(String),
-    /// The test case of this name is unknown, or asks for what is not there.
-    UnknownCase(String),
-}
-
-impl From<String> for Refusal {
-    fn from(what: String) -> Self {
-        Self::Usage(what)
-    }
 }
 
 impl Options {

@@ -13,7 +13,7 @@ use crate::case::Versions;
 use crate::desk::Desk;
 use crate::driver::Driver;
 use crate::moving::Mover;
-use crate::options::{Certificate, ServerPlan};
+use crate::plan::{Certificate, ServerPlan};
 use crate::root::Root;
 use crate::tls::{self, Identity, Secrets};
 
