@@ -102,7 +102,10 @@ impl Versions {
             PacketHeader::Initial { .. } => (true, false),
             // 0-RTT is never of a version that was negotiated, nor is a Retry.
             PacketHeader::ZeroRtt { .. } | PacketHeader::Retry { .. } => (false, true),
-            _ => (false, false),
+            PacketHeader::Handshake { .. }
+            | PacketHeader::Short { .. }
+            | PacketHeader::VersionNegotiation { .. }
+            | PacketHeader::OtherVersion { .. } => (false, false),
         };
         let may_change = !heard && !is_original && self.current == self.original;
         match &self.tale {

@@ -52,10 +52,15 @@ impl Version {
 
     /// The type that the first byte of a long header names.
     pub const fn long_type(self, first: u8) -> LongType {
-        match (self, first >> 4 & 0b11) {
-            (Self::V1, 0) | (Self::V2, 1) => LongType::Initial,
-            (Self::V1, 1) | (Self::V2, 2) => LongType::ZeroRtt,
-            (Self::V1, 2) | (Self::V2, 3) => LongType::Handshake,
+        let bits = match self {
+            Self::V1 => first >> 4,
+            // Each is one above that of version 1, and the last comes round.
+            Self::V2 => (first >> 4).wrapping_sub(1),
+        };
+        match bits & 0b11 {
+            0 => LongType::Initial,
+            1 => LongType::ZeroRtt,
+            2 => LongType::Handshake,
             _ => LongType::Retry,
         }
     }
