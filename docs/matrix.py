@@ -9,7 +9,8 @@ Two tables stand in README.md, each between a pair of comments:
 
 * features: every line of docs/features.toml names a capability, where it is specified, and the tests that show it; it
   stands in the table only if each of these tests passed;
-* peers: every line `matrix: PEER ROLE CASE ok|unsupported [WORDS]` of a test that passed. ROLE is Peregrine's.
+* peers: every line `matrix: PEER ROLE CASE ok|unsupported [WORDS]` that a test printed, and the cases for which
+  docs/features.toml names tests. ROLE is Peregrine's.
 
 A test that is named but did not pass is an error, and README.md stays as it is.
 """
@@ -51,21 +52,35 @@ def read(logs):
     return outcomes, cases
 
 
-def features(outcomes, faults):
+def passed(names, outcomes, faults):
+    """The tests of these names that passed."""
+    shown = set()
+    for name in names:
+        of_name = {test: outcome for test, outcome in outcomes.items() if matches(test, name)}
+        if "FAILED" in of_name.values() or "ok" not in of_name.values():
+            faults.append(f"{name} {'failed' if 'FAILED' in of_name.values() else 'is no test that passed'}")
+        shown |= {test for test, outcome in of_name.items() if outcome == "ok"}
+    return shown
+
+
+def features(named, outcomes, faults):
     """The table of capabilities."""
-    lines = ["| capability | specified in | shown by |", "|---|---|---|"]
-    for feature in tomllib.loads((DOCS / "features.toml").read_text())["feature"]:
-        shown = []
-        for name in feature["tests"]:
-            passed = [test for test, outcome in outcomes.items() if outcome == "ok" and matches(test, name)]
-            failed = [test for test, outcome in outcomes.items() if outcome == "FAILED" and matches(test, name)]
-            if failed or not passed:
-                faults.append(f"{feature['name']}: {name} {'failed' if failed else 'is no test that passed'}")
-            shown += passed
-        count = len(set(shown))
+    lines = ["| capability | specified in | tests that passed |", "|---|---|---|"]
+    for feature in named:
+        count = len(passed(feature["tests"], outcomes, faults))
         where = ", ".join(f"`{name}`" for name in feature["tests"])
-        lines.append(f"| {feature['name']} | {feature['in']} | {count} test{'s' * (count != 1)}: {where} |")
+        lines.append(f"| {feature['name']} | {feature['in']} | {count}: {where} |")
     return lines
+
+
+def add_cases(named, outcomes, cases, faults):
+    """Adds the cases for which tests are named."""
+    for column in named:
+        for case, tests in column["tests"].items():
+            if passed(tests, outcomes, faults):
+                cases[column["peer"], column["role"], case] = ("ok", "")
+        for case in column.get("without", []):
+            cases[column["peer"], column["role"], case] = ("unsupported", "")
 
 
 def matches(test, name):
@@ -119,7 +134,9 @@ def main():
     outcomes, cases = read(options.log)
     faults = [f"{test} failed" for test, outcome in outcomes.items() if outcome == "FAILED"]
     text = README.read_text()
-    made = replace(text, "features", features(outcomes, faults))
+    named = tomllib.loads((DOCS / "features.toml").read_text())
+    add_cases(named["case"], outcomes, cases, faults)
+    made = replace(text, "features", features(named["feature"], outcomes, faults))
     made = replace(made, "peers", peers(cases))
     if faults:
         sys.exit("README.md stays as it is:\n" + "\n".join(faults))
