@@ -133,7 +133,7 @@ fn reordering_that_is_no_loss_needs_no_acks() {
 fn acks_around_a_hole(first: usize, server: TransportConfigBuilder) -> u64 {
     let mut world = World::seeded(1);
     world.links(link());
-    pair(&mut world, server, builder(), Client::download(2_000_000));
+    pair(&mut world, server, builder(), Client::download(1_500_000));
     let mut seen = 0;
     world.tap(move |_, datagram| {
         seen += usize::from(datagram.from == addr(SERVER));
@@ -148,7 +148,7 @@ fn acks_around_a_hole(first: usize, server: TransportConfigBuilder) -> u64 {
 #[test]
 fn wishes_that_are_lost_are_said_again() {
     // The wishes are somewhere in the second to the fourth round trip.
-    for first in (80..240).step_by(20) {
+    for first in (80..240).step_by(40) {
         let (usual, wished) = (acks_around_a_hole(first, builder()), acks_around_a_hole(first, every(10)));
         assert!(wished * 4 < usual * 3, "{first}: {wished} of {usual}");
     }

@@ -8,6 +8,7 @@ mod forger;
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod acks;
 mod anything;
 mod early_data;
 mod endings;
