@@ -229,7 +229,7 @@ impl Connection {
                     let _ = space.keys.seal(draft, packet);
                 }
             });
-            filled.marked &= self.may_mark(datagram.drafts());
+            filled.marked = filled.marked && self.may_mark(datagram.drafts());
             self.book_datagram(now, flight, datagram.drafts(), filled, datagram.records());
         }
         if !settled && let Some(number) = self.versions.disguise() {
