@@ -14,6 +14,10 @@ use crate::packet::{Allowance, DatagramWriter, Draft, Header, PacketWriter};
 use crate::recovery::Sent;
 use crate::time::Instant;
 
+/// A datagram of a burst is padded to the size of the others if no more than such a part of it is missing: that costs
+/// less than a burst of its own for what follows.
+const MOST_PADDED: usize = 8;
+
 /// What a connection answers when it is asked for datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polled {
@@ -38,6 +42,16 @@ struct Filled {
     left: Left,
     /// Whether it leaves ECN-marked.
     marked: bool,
+}
+
+impl Filled {
+    /// Whether others of its size may follow the first datagram of a burst: it is full, or what is next does not fit in,
+    /// since unreliable datagrams are not divided.
+    #[inline]
+    fn may_lead(&self, flight: &Flight) -> bool {
+        let waits = self.left == Left::Data && flight.allowance == Allowance::Full;
+        self.len == flight.max_len || waits && self.len >= flight.max_len / 2
+    }
 }
 
 /// What had to wait for another datagram.
@@ -108,7 +122,7 @@ impl Connection {
         let size = NonZeroUsize::new(first.len)?;
         let path = self.paths.get(flight.path).map(|path| path.tuple)?;
         let Filled { mut len, mut left, marked } = first;
-        if flight.purpose == Purpose::Normal && len == flight.max_len {
+        if flight.purpose == Purpose::Normal && first.may_lead(flight) {
             let rest = self.fill_rest(now, flight, first, &mut out[first.len..]);
             len += rest.len;
             left = rest.left;
@@ -264,9 +278,14 @@ impl Connection {
             packet.spin(spin);
             self.write_data(flight.path, &mut packet);
             left = if packet.has_refused() { Left::Data } else { Left::Nothing };
-            let (Some(draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
+            let (Some(mut draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
                 break;
             };
+            let short = segment.len() - draft.sealed_len();
+            if short > 0 && left == Left::Data && short <= segment.len() / MOST_PADDED {
+                segment[draft.end..draft.end + short].fill(0);
+                draft.end += short;
+            }
             segment[0] ^= self.quic_bit.next(&mut *self.rng);
             // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
             let _ = space.keys.seal(&draft, &mut segment[..draft.sealed_len()]);
