@@ -48,9 +48,11 @@ impl Pacer {
         if rtt.is_zero() {
             return u64::MAX;
         }
-        let level = self.level(now, window, rtt);
-        // Rounding must not eat what trickles in: the clock moves on only with the level.
-        if level != self.tokens {
+        let capacity = self.capacity(window, rtt);
+        let level = self.filled(now, window, rtt).min(capacity);
+        // Rounding must not eat what trickles in: the clock moves on only with the level. Nothing trickles into a bucket
+        // that is full.
+        if level != self.tokens || level == capacity {
             (self.tokens, self.at) = (level, now);
         }
         level.into()
@@ -94,9 +96,14 @@ impl Pacer {
     }
 
     fn level(&self, now: Instant, window: u64, rtt: Duration) -> u32 {
+        self.filled(now, window, rtt).min(self.capacity(window, rtt))
+    }
+
+    /// What there would be by now in a bucket without a rim.
+    fn filled(&self, now: Instant, window: u64, rtt: Duration) -> u32 {
         let inflow = flow(window, rtt, micros(now.since(self.at)));
         let inflow = u32::try_from(inflow).unwrap_or(u32::MAX);
-        self.tokens.saturating_add(inflow).min(self.capacity(window, rtt))
+        self.tokens.saturating_add(inflow)
     }
 
     fn capacity(&self, window: u64, rtt: Duration) -> u32 {
@@ -165,6 +172,15 @@ mod tests {
         pacer.budget(at(0), WINDOW, RTT);
         pacer.on_sent(12_000);
         assert_eq!(pacer.budget(at(3_600_000), WINDOW, RTT), 12_000);
+    }
+
+    #[test]
+    fn a_full_bucket_that_rested_gives_one_burst_not_two() {
+        let mut pacer = Pacer::new(1200);
+        pacer.budget(at(0), WINDOW, RTT);
+        assert_eq!(pacer.budget(at(100), WINDOW, RTT), 12_000);
+        pacer.on_sent(12_000);
+        assert_eq!(pacer.budget(at(100), WINDOW, RTT), 0);
     }
 
     #[test]
