@@ -84,7 +84,12 @@ impl Quinn {
         config.max_udp_payload_size(terms.largest().max(1472)).expect("a size that can be");
         Self {
             epoch: Instant::now(),
-            endpoint: Endpoint::new(Arc::new(config), server.map(Arc::new), false, Some([seed; 32])),
+            endpoint: Endpoint::new(
+                Arc::new(config),
+                server.map(Arc::new),
+                terms.search.is_some(),
+                Some([seed; 32]),
+            ),
             connects_with: None,
             remote: remote.parse().expect("an address"),
             held: Vec::new(),
