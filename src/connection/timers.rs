@@ -35,9 +35,11 @@ impl Connection {
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let mut rules = self.pto_rules();
         for timer in TIMERS {
-            if self.deadline(now, timer, &self.pto_rules()).is_some_and(|at| at <= now) {
+            if self.deadline(now, timer, &rules).is_some_and(|at| at <= now) {
                 self.expire(now, timer);
+                rules = self.pto_rules();
             }
         }
     }
