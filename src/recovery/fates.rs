@@ -108,7 +108,8 @@ impl<'a> Telling<'a> {
     }
 
     /// Tells the next record.
-    #[inline]
+    // An ACK tells many, of which almost all go on where the last one ended.
+    #[inline(always)]
     pub(super) fn tell(&mut self, record: Record) {
         let Record::Stream { id, offset, len, fin } = record else { return self.tell_other(record) };
         if let Some(run) = &mut self.run
@@ -120,10 +121,16 @@ impl<'a> Telling<'a> {
             (run.len, run.fin) = (sum, fin);
             return;
         }
-        self.flush();
-        self.run = Some(Run { id, offset, len, fin });
+        self.begin(Run { id, offset, len, fin });
     }
 
+    #[inline(never)]
+    fn begin(&mut self, run: Run) {
+        self.flush();
+        self.run = Some(run);
+    }
+
+    #[inline(never)]
     fn tell_other(&mut self, record: Record) {
         self.flush();
         self.list.push(record);

@@ -228,6 +228,7 @@ impl Ledger {
             }
             let run = self.sent.positions(&range);
             let (entries, further) = self.sent.run(run.clone());
+            let mut last = None;
             for (position, entry) in run.zip(entries) {
                 if entry.state != State::Waiting {
                     continue;
@@ -235,7 +236,7 @@ impl Ledger {
                 entry.state = State::Acked;
                 further.tell(position, entry, &mut telling);
                 any_eliciting |= entry.ack_eliciting;
-                newest = newest.max(Some(position));
+                last = Some(position);
                 if entry.in_flight {
                     self.awaited -= u32::from(entry.ack_eliciting);
                     // A run of packets of one path is entered at once.
@@ -250,6 +251,7 @@ impl Ledger {
                     }
                 }
             }
+            newest = newest.max(last);
             if let Some(run) = arrived.take() {
                 run.enter(&mut self.evidence, &mut fates.paths);
             }

@@ -117,7 +117,7 @@ pub struct Further {
 
 impl Further {
     /// Tells a packet's records.
-    #[inline]
+    #[inline(always)]
     pub fn tell(&self, position: u64, entry: &Entry, telling: &mut Telling<'_>) {
         if let Some(ack) = entry.ack {
             telling.tell_ack(self.acks_from + u64::from(ack.get()) - 1);
