@@ -9,7 +9,7 @@ use crate::id::{PathId, SpaceId};
 use crate::packet::Allowance;
 use crate::path::{Path, PathState};
 use crate::recovery::congestion::Window;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 
 /// Below this many bytes nothing useful fits in a datagram.
 pub(super) const MIN_USEFUL: usize = 64;
@@ -17,7 +17,7 @@ pub(super) const MIN_USEFUL: usize = 64;
 /// What data leaves of a candidate's budget: room for the bare challenges of a search (server-migration rules, 2.4).
 const CHALLENGES: u64 = 3 * MIN_USEFUL as u64;
 
-/// A window of more datagrams than this shrinks while nothing is in flight; the initial window may be larger.
+/// A window of more datagrams than this, and larger than the initial one, shrinks while nothing is in flight.
 const RESTART_DATAGRAMS: u64 = 10;
 
 /// What a datagram is for.
@@ -87,15 +87,15 @@ impl Connection {
 
     fn normal_flight(&mut self, now: Instant) -> Option<Flight> {
         let mut flight = self.home_flight(Purpose::Normal, Allowance::Full, 0)?;
-        if self
-            .paths
-            .home()
-            .window
-            .rests_above(RESTART_DATAGRAMS * u64::from(self.paths.home().datagram_size))
+        let home = self.paths.home();
+        let kept = RESTART_DATAGRAMS * u64::from(home.datagram_size);
+        let (rtt, mut paces) = (self.rtt().smoothed, self.paces());
+        // A probe timeout is longer than a round trip.
+        if home.window.rests_above(kept.max(self.config.initial_window.unwrap_or(0)))
+            && now.since(self.recovery.last_event()) > rtt
         {
             self.rest(now);
         }
-        let (rtt, mut paces) = (self.rtt().smoothed, self.paces());
         let home = self.paths.home();
         let mut room = if home.window.has_room() { home.window.room() } else { 0 };
         if room == 0 && self.probes_fill_window() {
@@ -114,7 +114,7 @@ impl Connection {
     #[cold]
     fn rest(&mut self, now: Instant) {
         let idle = now.since(self.recovery.last_event());
-        let timeouts = idle.as_micros() / self.pto().as_micros().max(1);
+        let timeouts = micros(idle) / micros(self.pto()).max(1);
         let initial = self.config.initial_window;
         let home = self.paths.home_mut();
         let floor = Window::initial(home.datagram_size, initial);
