@@ -21,20 +21,21 @@ impl QuicBit {
     /// What is to be changed in the first byte of the next packet.
     #[inline]
     pub fn next(&mut self, rng: &mut dyn Rng) -> u8 {
-        if self.0 <= END && !self.draw(rng) {
-            return 0;
+        if self.0 <= END {
+            if self.0 == 0 {
+                return 0;
+            }
+            self.draw(rng);
         }
         let clears = self.0 & 1 != 0;
         self.0 >>= 1;
         if clears { FIXED } else { 0 }
     }
 
-    /// Draws more; false if the bit is not to be changed.
-    fn draw(&mut self, rng: &mut dyn Rng) -> bool {
-        if self.0 == END {
-            self.0 = u64::from_be_bytes(rng.bytes()) | 1 << 63;
-        }
-        self.0 != 0
+    /// Draws more.
+    #[cold]
+    fn draw(&mut self, rng: &mut dyn Rng) {
+        self.0 = u64::from_be_bytes(rng.bytes()) | 1 << 63;
     }
 }
 

@@ -8,7 +8,7 @@ use super::schedule::{Flight, Purpose};
 use super::{Connection, Role};
 use crate::config::MIN_DATAGRAM;
 use crate::frame::{MtuProbe, Ping, Record};
-use crate::id::{ConnectionId, PathId, SpaceId};
+use crate::id::{ConnectionId, PacketNumber, PathId, SpaceId};
 use crate::net::{Ecn, Transmit};
 use crate::packet::{Allowance, DatagramWriter, Draft, Header, PacketWriter};
 use crate::recovery::Sent;
@@ -275,18 +275,17 @@ impl Connection {
             let number = self.recovery.next_number(SpaceId::Data);
             let begun = PacketWriter::begin(segment, 0, records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
-            packet.spin(spin);
             self.write_data(flight.path, &mut packet);
             left = if packet.has_refused() { Left::Data } else { Left::Nothing };
-            let (Some(mut draft), Some(space)) = (packet.finish(), self.spaces.get_mut(SpaceId::Data)) else {
-                break;
-            };
+            let Some(mut draft) = packet.finish() else { break };
+            let Some(space) = self.spaces.get_mut(SpaceId::Data) else { break };
             let short = segment.len() - draft.sealed_len();
             if short > 0 && left == Left::Data && short <= segment.len() / MOST_PADDED {
                 segment[draft.end..draft.end + short].fill(0);
                 draft.end += short;
             }
-            segment[0] ^= self.quic_bit.next(&mut *self.rng);
+            // The spin bit of a fresh packet is clear.
+            segment[0] ^= spin ^ self.quic_bit.next(&mut *self.rng);
             // Beyond the AEAD's limit the packet is zeroed, and the connection closed before.
             let _ = space.keys.seal(&draft, &mut segment[..draft.sealed_len()]);
             self.book_packet(now, flight.path, &draft, records, &mut tally);
@@ -315,12 +314,18 @@ impl Connection {
 
     /// Leaves a packet number out now and then: a peer that acknowledges it acknowledges what it never received
     /// (RFC 9000, Section 21.4).
+    #[inline]
     fn skip_a_number(&mut self) {
         let number = self.recovery.next_number(SpaceId::Data);
         if self.lures.is_due(number) {
-            self.recovery.skip(SpaceId::Data, 1);
-            self.lures.set_next(number, &mut *self.rng);
+            self.skip(number);
         }
+    }
+
+    #[cold]
+    fn skip(&mut self, number: PacketNumber) {
+        self.recovery.skip(SpaceId::Data, 1);
+        self.lures.set_next(number, &mut *self.rng);
     }
 
     /// The ID by which the peer calls us in long headers.
