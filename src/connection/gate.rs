@@ -13,7 +13,7 @@ use crate::time::Instant;
 
 impl Connection {
     /// Whether a packet may come from there at all, and on which path (server-migration rules, 2.2).
-    #[inline]
+    #[inline(always)]
     pub(super) fn gate(
         &mut self,
         now: Instant,
@@ -22,10 +22,24 @@ impl Connection {
         number: PacketNumber,
         dcid: &[u8],
     ) -> Result<PathId, DropReason> {
-        let home = self.paths.home();
-        if home.tuple.matches(*came.path) {
+        let (home, from) = (self.paths.home(), came.path);
+        if home.tuple.remote == from.remote && home.tuple.local.matches(from.local) {
             return Ok(home.id);
         }
+        self.gate_elsewhere(now, came, space, number, dcid)
+    }
+
+    /// The same for what did not come from home.
+    #[cold]
+    #[inline(never)]
+    fn gate_elsewhere(
+        &mut self,
+        now: Instant,
+        came: &Came<'_>,
+        space: SpaceId,
+        number: PacketNumber,
+        dcid: &[u8],
+    ) -> Result<PathId, DropReason> {
         match self.role {
             Role::Client { .. } => self.client_gate(*came.path, space, number),
             Role::Server { .. } => {

@@ -507,12 +507,11 @@ impl Connection {
             // After the end nobody can do anything about what streams may have left to say.
             return if self.phase.is_open() { self.poll_data_event() } else { None };
         };
-        if matches!(event, ConnectionEvent::Closed(_)) {
-            // What came before the end, even in the same packet, is told before it.
-            if let Some(earlier) = self.poll_data_event() {
-                self.events.push_front(event);
-                return Some(earlier);
-            }
+        if matches!(event, ConnectionEvent::Closed(_))
+            && let Some(earlier) = self.event_before_end()
+        {
+            self.events.push_front(event);
+            return Some(earlier);
         }
         if self.events.is_empty() {
             // They are rare, those of streams apart: a connection that rests holds no room for them.
@@ -521,7 +520,14 @@ impl Connection {
         Some(event)
     }
 
+    /// What came before the end, even in the same packet, is told before it.
+    #[cold]
+    fn event_before_end(&mut self) -> Option<ConnectionEvent> {
+        self.poll_data_event()
+    }
+
     /// What streams and datagrams have to say.
+    #[inline(always)]
     fn poll_data_event(&mut self) -> Option<ConnectionEvent> {
         if let Some(event) = self.streams.poll_event() {
             return Some(ConnectionEvent::Stream(event));

@@ -103,6 +103,7 @@ impl Connection {
         }
     }
 
+    #[inline(never)]
     fn take_apart(&mut self, now: Instant, came: &mut Came<'_>, data: &mut [u8]) {
         let id_len = self.local_ids.id_len();
         // Other versions may reset with a long header, so that any first packet that is not taken may be a stateless
@@ -148,6 +149,7 @@ impl Connection {
     }
 
     /// While closing, only the peer's own CONNECTION_CLOSE matters.
+    #[cold]
     fn watch_for_close(&mut self, now: Instant, path: &FourTuple, data: &mut [u8]) {
         let packets = Packets::new(data, self.local_ids.id_len()).greased(self.config.grease_quic_bit);
         for packet in packets.map_while(Result::ok) {
@@ -222,9 +224,9 @@ impl Connection {
         number_at: usize,
         header: Option<&PacketHeader>,
     ) -> Result<(), DropReason> {
-        let (home, max_ack_delay, recovery) = (self.paths.home(), self.peer.max_ack_delay, &self.recovery);
+        let (home, peer, recovery) = (self.paths.home(), &self.peer, &self.recovery);
         let standing = || Standing {
-            pto: home.rtt_view(max_ack_delay).pto_base(SpaceId::Data),
+            pto: home.rtt_view(peer.max_ack_delay).pto_base(SpaceId::Data),
             next_number: recovery.next_number(SpaceId::Data),
         };
         let complete = self.phase.is_established();
@@ -350,11 +352,10 @@ impl Connection {
             return;
         }
         came.credited = true;
-        // Where we are is learned from what reaches us, but not from what was sent to where we were.
-        let learns = !self.steering.was_at(came.path.local);
         if let Some(path) = self.paths.get_mut(path) {
             path.on_received(came.len);
-            if learns && path.tuple.local.ip.is_none() {
+            // Where we are is learned from what reaches us, but not from what was sent to where we were.
+            if path.tuple.local.ip.is_none() && !self.steering.was_at(came.path.local) {
                 path.tuple.local = came.path.local;
             }
         }
@@ -467,8 +468,8 @@ impl Connection {
             Role::Server { .. } => {
                 // Section 9.3: only the highest-numbered non-probing packet moves a peer, or reordering would bounce us.
                 // What was sent to where we were before a move moves nothing either (server-migration rules, 4.4).
-                let late = self.steering.was_at(seen.from.local);
-                if seen.path != self.paths.home().id && seen.newest && !seen.probing && !late {
+                let moves = seen.path != self.paths.home().id && seen.newest && !seen.probing;
+                if moves && !self.steering.was_at(seen.from.local) {
                     if self.local().matches(seen.from.local) {
                         self.follow(now, seen.path, seen.dcid);
                     } else {
