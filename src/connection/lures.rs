@@ -15,12 +15,13 @@ const LAST_PERIOD: u32 = 1 << 16;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lures {
     period: u32,
-    next: Option<PacketNumber>,
+    /// 0 until the first one is chosen.
+    next: PacketNumber,
 }
 
 impl Default for Lures {
     fn default() -> Self {
-        Self { period: FIRST_PERIOD, next: None }
+        Self { period: FIRST_PERIOD, next: 0 }
     }
 }
 
@@ -28,12 +29,12 @@ impl Lures {
     /// Whether `number` is to be left out, or the first one is to be chosen.
     #[inline]
     pub fn is_due(&self, number: PacketNumber) -> bool {
-        self.next.is_none_or(|next| number >= next)
+        number >= self.next
     }
 
     /// Chooses the next one behind `number`; periods double.
     pub fn set_next(&mut self, number: PacketNumber, rng: &mut dyn Rng) {
-        self.next = Some(number + 1 + u64::from(rng.below(self.period)));
+        self.next = number + 1 + u64::from(rng.below(self.period));
         self.period = (self.period * 2).min(LAST_PERIOD);
     }
 }

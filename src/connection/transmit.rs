@@ -212,15 +212,16 @@ impl Connection {
         records.clear();
         let mut datagram = DatagramWriter::new(buf, records);
         let mut left = Left::Anything;
-        for space in SpaceId::ALL {
+        let spaces = if self.spaces.is_settled() { &[SpaceId::Data][..] } else { &SpaceId::ALL };
+        for space in spaces.iter().copied() {
             if !self.may_send_in(space, flight) {
                 continue;
             }
-            if space == SpaceId::Data {
-                self.skip_a_number();
-            }
-            let header = self.header(space, flight.path);
-            let (number, acked) = (self.recovery.next_number(space), self.recovery.largest_acked(space));
+            let number = match space {
+                SpaceId::Data => self.next_data_number(),
+                SpaceId::Initial | SpaceId::Handshake => self.recovery.next_number(space),
+            };
+            let (header, acked) = (self.header(space, flight.path), self.recovery.largest_acked(space));
             let Some(mut packet) = datagram.begin(&header, number, acked, flight.allowance) else { break };
             if space == SpaceId::Data {
                 packet.spin(self.spin_on(flight.path));
@@ -270,9 +271,8 @@ impl Connection {
         let mut left = Left::Data;
         let spin = self.spin_on(flight.path);
         for segment in segments {
-            self.skip_a_number();
             records.clear();
-            let number = self.recovery.next_number(SpaceId::Data);
+            let number = self.next_data_number();
             let begun = PacketWriter::begin(segment, 0, records, &header, number, acked, flight.allowance);
             let Some(mut packet) = begun else { break };
             self.write_data(flight.path, &mut packet);
@@ -312,20 +312,19 @@ impl Connection {
         ready && self.spaces.has(space)
     }
 
-    /// Leaves a packet number out now and then: a peer that acknowledges it acknowledges what it never received
-    /// (RFC 9000, Section 21.4).
+    /// The number of the next packet of data. One is left out now and then: a peer that acknowledges it acknowledges what
+    /// it never received (RFC 9000, Section 21.4).
     #[inline]
-    fn skip_a_number(&mut self) {
+    fn next_data_number(&mut self) -> PacketNumber {
         let number = self.recovery.next_number(SpaceId::Data);
-        if self.lures.is_due(number) {
-            self.skip(number);
-        }
+        if self.lures.is_due(number) { self.leave_out(number) } else { number }
     }
 
     #[cold]
-    fn skip(&mut self, number: PacketNumber) {
+    fn leave_out(&mut self, number: PacketNumber) -> PacketNumber {
         self.recovery.skip(SpaceId::Data, 1);
         self.lures.set_next(number, &mut *self.rng);
+        self.recovery.next_number(SpaceId::Data)
     }
 
     /// The ID by which the peer calls us in long headers.
