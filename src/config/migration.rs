@@ -1,0 +1,131 @@
+//! What is offered or permitted of server migration.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::frame::MigrationTarget;
+use crate::migration::{AddressPolicy, AddressScheduler, Cycle, DefaultPolicy, SeekPolicy};
+use crate::negotiation::{Strategy, StrategySet};
+
+/// Makes the scheduler of one connection's pool from a seed.
+pub type MakeScheduler = Arc<dyn Fn(u64) -> Box<dyn AddressScheduler> + Send + Sync>;
+
+/// What one side offers of server migration, and how it plays it.
+#[derive(Clone)]
+pub struct MigrationConfig {
+    pub(crate) strategies: StrategySet,
+    pub(crate) seek: SeekPolicy,
+    pub(crate) scheduler: MakeScheduler,
+    pub(crate) deadline: Duration,
+    pub(crate) pool_limit: usize,
+    pub(crate) strict_ids: bool,
+    pub(crate) pool: Vec<MigrationTarget>,
+    pub(crate) policy: Arc<dyn AddressPolicy>,
+}
+
+impl MigrationConfig {
+    /// Offers (client) or permits (server) these strategies.
+    pub fn new(strategies: StrategySet) -> Self {
+        Self {
+            strategies,
+            seek: SeekPolicy::Reactive,
+            scheduler: Arc::new(|_seed| Box::new(Cycle::default())),
+            deadline: Duration::from_secs(30),
+            pool_limit: 16,
+            strict_ids: false,
+            pool: Vec::new(),
+            policy: Arc::new(DefaultPolicy),
+        }
+    }
+
+    /// Client: when to look for a server that announced its target. Default reactive.
+    pub fn seek(mut self, policy: SeekPolicy) -> Self {
+        self.seek = policy;
+        self
+    }
+
+    /// Client: the order in which pool addresses are sought. Default [`Cycle`].
+    pub fn scheduler(mut self, make: MakeScheduler) -> Self {
+        self.scheduler = make;
+        self
+    }
+
+    /// How long a silent server is sought, and how long a move may take. Default 30 s.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = after;
+        self
+    }
+
+    /// Client: how many pool addresses count; more are ignored and reported. Default 16.
+    pub fn pool_limit(mut self, members: usize) -> Self {
+        self.pool_limit = members;
+        self
+    }
+
+    /// Client: never show one connection ID at two server addresses, even if the server issued no spare one. A server
+    /// that issues none is then not found after its move.
+    pub fn strict_ids(mut self) -> Self {
+        self.strict_ids = true;
+        self
+    }
+
+    /// Server: the addresses it may move to, told to every client with which Pool is agreed.
+    pub fn pool(mut self, targets: Vec<MigrationTarget>) -> Self {
+        self.pool = targets;
+        self
+    }
+
+    /// Client: which addresses a server may name. Default [`DefaultPolicy`].
+    pub fn policy(mut self, policy: Arc<dyn AddressPolicy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting, reason| Err(ConfigError { setting, reason });
+        if self.strategies.is_empty() {
+            return refuse("strategies", "name at least one; leave migration out to switch it off");
+        }
+        if self.pool_limit == 0 || self.pool_limit > 256 {
+            return refuse("pool_limit", "use 1 to 256 members");
+        }
+        if self.pool.len() > 256 {
+            return refuse("pool", "use at most 256 targets");
+        }
+        if !self.pool.is_empty() && !self.strategies.contains(Strategy::Pool) {
+            return refuse("pool", "a pool needs the strategy Pool");
+        }
+        if self.deadline.is_zero() {
+            return refuse("deadline", "use more than zero");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MigrationConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MigrationConfig")
+            .field("strategies", &self.strategies)
+            .field("seek", &self.seek)
+            .field("deadline", &self.deadline)
+            .field("pool_limit", &self.pool_limit)
+            .field("strict_ids", &self.strict_ids)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_without_its_strategy_is_refused() {
+        let target = MigrationTarget::single(([10, 0, 0, 1], 443).into()).expect("a whole endpoint");
+        let config = MigrationConfig::new(StrategySet::EMPTY.with(Strategy::Symmetric)).pool(vec![target]);
+        assert_eq!(config.check().map_err(|e| e.setting), Err("pool"));
+        assert!(MigrationConfig::new(StrategySet::EMPTY).check().is_err());
+    }
+}
