@@ -87,7 +87,7 @@ impl Pair {
 
 /// With datagrams of 1200 bytes throughout: updates are due by packets.
 fn transport(key_update_after: u64) -> TransportConfig {
-    let builder = TransportConfig::builder().mtu_discovery(None).key_update_after(key_update_after);
+    let builder = TransportConfig::builder().key_update_after(key_update_after);
     builder.build().expect("settings that can be")
 }
 
