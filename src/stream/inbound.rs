@@ -67,6 +67,7 @@ impl Streams {
                 stream.stop_code = code;
             }
             self.list_control(slot);
+            self.let_go();
             self.tell(slot, STOPPED);
         }
         Ok(())

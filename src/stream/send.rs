@@ -408,6 +408,8 @@ impl SendStream<'_> {
         let (half, shared) = self.streams.send_half(self.slot).ok_or(WriteError::Closed)?;
         if half.reset(shared, code, false) {
             self.streams.list_control(self.slot);
+            // What it does not use any more is for others that wait.
+            self.streams.let_go();
             return Ok(());
         }
         if half.is_stopped() { Ok(()) } else { Err(WriteError::Closed) }

@@ -98,6 +98,27 @@ fn what_was_reset_before_costs_no_credit_after() {
     assert_eq!(client.shared.limits.credit().room(), 500);
 }
 
+#[test]
+fn what_a_reset_gives_back_is_for_those_who_wait() {
+    let limits = StreamLimits { receive_window: 600, ..LIMITS };
+    for by_peer in [false, true] {
+        let (mut client, mut server) = (early(), streams(Side::Server, limits, LIMITS));
+        let [first, second] = [(); 2].map(|()| client.open(Dir::Uni).expect("permitted"));
+        assert_eq!(write(&mut client, first, &[7; 600]) + write(&mut client, second, &[8; 600]), 1200);
+        reject(&mut client, &[], limits);
+        if by_peer {
+            assert_eq!(client.on_stop_sending(&frame::StopSending { id: first, code: 9 }), Ok(()));
+        } else {
+            assert_eq!(client.send(first).expect("open").reset(number(9)), Ok(()));
+        }
+        let more = client.send(second).expect("open").write(&[9; 10]);
+        assert_eq!(more, Err(WriteError::Blocked), "before what was written early nothing can be sent");
+        carry(&mut client, &mut server);
+        assert_eq!([server.accept(Dir::Uni), server.accept(Dir::Uni)], [Some(first), Some(second)]);
+        assert_eq!(read(&mut server, second), (vec![8; 600], false));
+    }
+}
+
 /// A byte of a stream, which tells where it belongs.
 fn byte_at(id: StreamId, offset: usize) -> u8 {
     (offset as u64 * 7 + id.into_inner() * 13 + (offset as u64 >> 8)).to_le_bytes()[0]
