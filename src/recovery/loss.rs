@@ -227,9 +227,10 @@ impl Ledger {
                 break; // ranges descend: all that follow were settled long ago
             }
             let run = self.sent.positions(&range);
-            let (entries, further) = self.sent.run(run.clone());
+            let start = run.start;
+            let (entries, further) = self.sent.run(run);
             let mut last = None;
-            for (position, entry) in run.zip(entries) {
+            for (position, entry) in (start..).zip(entries) {
                 if entry.state != State::Waiting {
                     continue;
                 }
