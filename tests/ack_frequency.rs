@@ -1,8 +1,6 @@
 //! Acknowledgements as wished (draft-ietf-quic-ack-frequency): how many there are, what they cost and spare, and that a
 //! peer which knows nothing of it sees nothing of it.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

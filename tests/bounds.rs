@@ -4,7 +4,6 @@
 //! bounded, the same flood is said again and again, and nothing more may be held in the end.
 
 mod forger;
-mod sim;
 
 use std::alloc::System;
 use std::collections::BTreeSet;

@@ -1,7 +1,5 @@
 //! Clients that move: at once, after a look at the other path, and while their server moves too (RFC 9000, Section 9).
 
-mod sim;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

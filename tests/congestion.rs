@@ -1,8 +1,6 @@
 //! Congestion control on simulated links (RFC 9002, Section 7): persistent congestion, windows that are not used, rest,
 //! bursts, slow start, and what [`Connection::path`](peregrine::Connection::path) says of all that.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Connection IDs that name their server: behind a load balancer, through a move, and before strangers.
 
-mod sim;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

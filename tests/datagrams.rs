@@ -1,7 +1,5 @@
 //! Unreliable datagrams end to end (RFC 9221): both ways, lost when lost, bounded, and fair to streams.
 
-mod sim;
-
 use std::sync::Arc;
 
 use peregrine::{

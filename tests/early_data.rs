@@ -1,7 +1,5 @@
 //! Resumption and 0-RTT: data before the handshake, taken or not, lost, delayed, repeated, and under other limits.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

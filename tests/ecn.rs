@@ -1,7 +1,5 @@
 //! ECN marks on paths that keep, change or drop them (RFC 9000, Section 13.4), and what congestion marks do.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

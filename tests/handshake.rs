@@ -1,7 +1,5 @@
 //! Beginnings and ends of connections: handshakes on good and bad networks, refusals, idle ends, closes, resets.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Key updates (RFC 9001, Section 6) that we begin, follow and cross, and what is told of secrets: exported and logged.
 
-mod sim;
-
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -1,7 +1,5 @@
 //! Transfers on bad networks: loss, duplication, reordering, corruption, outages, narrow links, moving clients.
 
-mod sim;
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! A server that names the address it will move to.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{FrameKind, MigrationEvent, RelocationPlan, Strategy};

@@ -1,7 +1,5 @@
 //! A server that has told its clients all the addresses it may ever move to.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{MigrationError, MigrationEvent, Strategy};

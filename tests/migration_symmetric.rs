@@ -1,7 +1,5 @@
 //! A server that moves without a word and shows itself from its new address.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{CloseReason, MigrationError, MigrationEvent, Strategy};

@@ -1,7 +1,5 @@
 //! A server that says that it will move, and shows itself from its new address.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{CloseReason, FrameKind, MigrationError, MigrationEvent, Strategy};

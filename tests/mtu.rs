@@ -1,8 +1,6 @@
 //! The search for the largest datagram of a path (RFC 8899; RFC 9000, Sections 14.3 and 14.4): what is found and how soon,
 //! and what becomes of a connection whose path carries less than it did.
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

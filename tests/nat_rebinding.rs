@@ -1,7 +1,5 @@
 //! Clients whose translator gives them another address, and strangers who make it look so (RFC 9000, Section 9.3).
 
-mod sim;
-
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;

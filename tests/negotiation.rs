@@ -1,7 +1,5 @@
 //! Coming to an agreement on server migration, seen from the ends of whole connections.
 
-mod sim;
-
 use std::sync::Arc;
 
 use peregrine::{

@@ -1,7 +1,5 @@
 //! Servers that would rather be reached at another address, and the clients they name it to (RFC 9000, Section 9.6).
 
-mod sim;
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};

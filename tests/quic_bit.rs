@@ -1,8 +1,6 @@
 //! The second bit of packets, the QUIC bit: greased where both ends say they bear it, and left alone elsewhere (RFC
 //! 9287).
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

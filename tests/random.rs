@@ -3,8 +3,6 @@
 //! What holds at every datagram is checked by the world itself: no more than three times what arrived goes to an address
 //! that has not answered, and seeks are small and few. Here streams are checked, and that moves settle and all ends.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{Connection, Instant, RelocationEvent, SocketKey, VarInt};

@@ -1,7 +1,5 @@
 //! A whole server moves: many clients at once, orders for each, plans taken back, moves that never happen, long freezes.
 
-mod sim;
-
 use std::time::Duration;
 
 use peregrine::{

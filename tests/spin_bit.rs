@@ -1,7 +1,5 @@
 //! What an observer reads from the spin bit (RFC 9000, Section 17.4).
 
-mod sim;
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

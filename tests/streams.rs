@@ -1,7 +1,5 @@
 //! Streams end to end: data in order and once, limits kept both ways, ends of all kinds.
 
-mod sim;
-
 use std::sync::Arc;
 use std::time::Duration;
 

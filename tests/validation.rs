@@ -1,7 +1,5 @@
 //! Is a client where it says it is? Retry, tokens for later, and who waits for an answer (RFC 9000, Sections 5.2.2, 8.1).
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

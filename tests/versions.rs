@@ -1,8 +1,6 @@
 //! Which version of QUIC two ends come to speak, on good and bad networks, and what somebody in between can do about it
 //! (RFC 9368; RFC 9369).
 
-mod sim;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use rustls::quic::{
 
 use super::params::{ORIGINAL_DESTINATION_CONNECTION_ID, Params};
 use super::wire::{self, Heard, Reader};
-use crate::sim::tls;
+use sim::tls;
 
 /// The smallest datagram with an Initial.
 const INITIAL: usize = 1200;

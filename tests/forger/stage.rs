@@ -14,7 +14,7 @@ use peregrine::{
 
 use super::peer::{Draft, Forger, Setup, Space};
 use super::wire::{self, Heard};
-use crate::sim::{App, Conn, Datagram, HostId, Outcome, Verdict, World, addr, ms, tls};
+use sim::{App, Conn, Datagram, HostId, Outcome, Verdict, World, addr, ms, tls};
 
 /// Where the forger is.
 pub const FORGER: &str = "45.0.0.66:4433";

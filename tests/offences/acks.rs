@@ -4,7 +4,7 @@ use peregrine::{Code, TransportConfig};
 
 use crate::forger::wire::{self, LARGEST, words};
 use crate::forger::{Setup, Space, Stage, Victim};
-use crate::sim::ms;
+use sim::ms;
 
 const IMMEDIATE_ACK: u64 = 0x1f;
 const ACK_FREQUENCY: u64 = 0xaf;

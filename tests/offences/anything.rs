@@ -6,7 +6,7 @@ use peregrine::{CloseReason, Code, Dir, TransportConfig, VarInt};
 
 use crate::forger::wire::{self, LARGEST, words};
 use crate::forger::{Draft, Setup, Space, Stage, Victim};
-use crate::sim::{Dice, for_seeds, ms};
+use sim::{Dice, for_seeds, ms};
 
 /// Packets that are said to each of our endpoints under each seed.
 const PACKETS: usize = 60;

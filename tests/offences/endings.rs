@@ -4,7 +4,7 @@ use peregrine::{CloseReason, Code, ConnectionEvent, Event, TransportConfig, VarI
 
 use crate::forger::wire::{self, words};
 use crate::forger::{Draft, Params, Setup, Space, Stage, Victim};
-use crate::sim::{addr, ms};
+use sim::{addr, ms};
 
 const STATELESS_RESET_TOKEN: u64 = 0x02;
 const TOKEN: [u8; 16] = [0x5a; 16];

@@ -5,8 +5,6 @@
 
 #[path = "../forger/mod.rs"]
 mod forger;
-#[path = "../sim/mod.rs"]
-mod sim;
 
 mod acks;
 mod anything;

@@ -5,7 +5,7 @@ use peregrine::{Code, DropReason, TransportConfig};
 
 use crate::forger::wire::{self, words};
 use crate::forger::{Draft, Setup, Space, Stage, Victim};
-use crate::sim::ms;
+use sim::ms;
 
 /// A frame that would end the connection if it were read.
 const POISON: [u8; 1] = [0x21];

@@ -52,7 +52,7 @@ fn negotiation(stage: &Stage, versions: &[u8]) -> Vec<u8> {
 fn speaks_to(stage: &mut Stage, datagram: Vec<u8>) -> Option<Vec<u8>> {
     stage.send(datagram);
     // Its first answer to a Retry comes at once, its next hello only at the probe timeout.
-    stage.world.run_for(crate::sim::ms(60));
+    stage.world.run_for(sim::ms(60));
     stage.untaken().last().map(|said| ids(said).0)
 }
 
@@ -142,7 +142,7 @@ fn without_the_id_of_its_retry_a_servers_parameters_are_a_transport_parameter_er
         let mut stage = waiting();
         let packet = retry(&stage, &RETRY_SCID, b"token", 0);
         stage.send(packet);
-        stage.world.run_for(crate::sim::ms(60));
+        stage.world.run_for(sim::ms(60));
         let again = stage.untaken().pop().expect("our client says hello again");
         let first_dcid = stage.forger.first_dcid.clone();
         let setup = Setup::params(move |params| {
@@ -173,7 +173,7 @@ fn advised(information: Option<&'static [u32]>) -> Stage {
     let named: Vec<u8> = [TWO, NOBODYS].iter().flat_map(|version| version.to_be_bytes()).collect();
     let packet = negotiation(&stage, &named);
     stage.send(packet);
-    stage.world.run_for(crate::sim::ms(15));
+    stage.world.run_for(sim::ms(15));
     let again = stage.untaken().pop().expect("our client says hello again");
     assert_eq!(again[1..5], TWO.to_be_bytes());
     let params: Say = Box::new(move |params| match information {

@@ -4,7 +4,7 @@ use peregrine::{Code, DropReason};
 
 use crate::forger::wire::{self, LARGEST, crypto, words};
 use crate::forger::{Draft, Setup, Space, Stage, Victim};
-use crate::sim::tls::ALPN;
+use sim::tls::ALPN;
 
 /// TLS alerts as CONNECTION_CLOSE carries them.
 const UNEXPECTED_MESSAGE: Code = Code::from_wire(0x10a);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use peregrine::{ClientConfig, EndpointConfig, Instant, ServerConfig, TransportConfig};
 
-use crate::sim::{self, App, Conn, HostId, Kind, Link, Queue, Server, Shape, Verdict, World, addr, ms};
 use crate::sniffer::{Packet, Tape};
 use crate::tls::Tls;
+use sim::{self, App, Conn, HostId, Kind, Link, Queue, Server, Shape, Verdict, World, addr, ms};
 
 /// Where the server is.
 pub const SERVER: &str = "193.167.100.100:443";

@@ -4,9 +4,6 @@
 //! depend on a file's size, the file is smaller than the runner's, and the test says so. Each case prints a line that
 //! begins with `matrix:`; `cargo test --test runner -- --nocapture` shows them.
 
-#[path = "../sim/mod.rs"]
-mod sim;
-
 mod frames;
 mod keys;
 mod lab;

@@ -7,9 +7,9 @@ use peregrine::{Local, ServerConfig, SocketKey};
 
 use crate::frames::Frame;
 use crate::lab::{CLIENT, Keep, LIMIT, Lab, MB, SERVER, link, report};
-use crate::sim::{Client, Filtering, Kind, Nat, addr, ip, ms};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
+use sim::{Client, Filtering, Kind, Nat, addr, ip, ms};
 
 /// Where the client is seen at first.
 const PUBLIC: &str = "193.167.0.1";

@@ -4,9 +4,9 @@ use peregrine::Ecn;
 
 use crate::frames::Frame;
 use crate::lab::{CLIENT, KB, Keep, LIMIT, Lab, MB, SERVER, link, report};
-use crate::sim::{Client, Kind, Link, Queue, ms};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
+use sim::{Client, Kind, Link, Queue, ms};
 
 /// What a handshake must be in nearly all cases: one, in version 1.
 fn assert_one_handshake(lab: &Lab) {

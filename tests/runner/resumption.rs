@@ -4,9 +4,9 @@ use peregrine::{Dir, ServerConfig, VarInt};
 
 use crate::frames::Frame;
 use crate::lab::{KB, Keep, LIMIT, Lab, link, report};
-use crate::sim::{App, Client, Conn, Kind, Request, ms};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
+use sim::{App, Client, Conn, Kind, Request, ms};
 
 /// What the type of a TLS message is that carries certificates.
 const CERTIFICATE: u8 = 11;

@@ -9,7 +9,7 @@ use rustls::KeyLog;
 
 use crate::frames::{Frame, frames, take, varint};
 use crate::keys::{Opened, Sealer, V2};
-use crate::sim::{Datagram, Kind};
+use sim::{Datagram, Kind};
 
 /// Length of all connection IDs in these runs, in bytes.
 const ID_LEN: u64 = 8;

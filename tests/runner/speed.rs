@@ -3,8 +3,8 @@
 use peregrine::ServerConfig;
 
 use crate::lab::{Keep, LIMIT, Lab, MB, link, report};
-use crate::sim::{Client, Outcome, secs, tls};
 use crate::tls::Tls;
+use sim::{Client, Outcome, secs, tls};
 
 /// 10 MB, as the runner's.
 #[test]

@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite};
 
-use crate::sim::tls::{ALPN, NAME, StandingStill};
 use crate::sniffer::Secrets;
+use sim::tls::{ALPN, NAME, StandingStill};
 
 /// What a certificate of ours is too short by to be as long as one of the runner's, which has RSA keys.
 const RSA: usize = 450;

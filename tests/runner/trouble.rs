@@ -6,8 +6,8 @@ use peregrine::Instant;
 
 use crate::frames::Frame;
 use crate::lab::{KB, Keep, LIMIT, Lab, MB, SERVER, link, report};
-use crate::sim::{Client, Kind, Link, Outcome, Verdict, addr, secs};
 use crate::tls::Tls;
+use sim::{Client, Kind, Link, Outcome, Verdict, addr, secs};
 
 /// Connections of the runner's lossy handshakes.
 const CONNECTIONS: usize = 50;
@@ -92,7 +92,7 @@ fn amplificationlimit() {
             return Verdict::Drop;
         }
         // From the first datagram that can only be an answer on, the address is validated.
-        let is_answer = number > 7 && crate::sim::Shape::of(&datagram.payload).has(Kind::Handshake);
+        let is_answer = number > 7 && sim::Shape::of(&datagram.payload).has(Kind::Handshake);
         allowed = allowed.filter(|_| !is_answer).map(|allowed| allowed + 3 * len);
         Verdict::Pass
     });

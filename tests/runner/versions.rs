@@ -6,9 +6,9 @@ use peregrine::Version;
 
 use crate::keys::{V1, V2};
 use crate::lab::{KB, Keep, Lab, link, report};
-use crate::sim::{Client, Kind};
 use crate::sniffer::Packet;
 use crate::tls::Tls;
+use sim::{Client, Kind};
 
 /// The versions of one side's packets of this type.
 fn versions(packets: &[Packet], from_server: bool, kind: Kind) -> BTreeSet<u32> {

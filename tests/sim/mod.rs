@@ -4,8 +4,6 @@
 //! something is so, and panics when a rule is broken that can be seen from outside. A failed run prints its seed:
 //! `SIM_SEED=7 SIM_LOG=1 cargo test --test loss what_failed` repeats it and shows every datagram.
 
-#![expect(dead_code, unused_imports, reason = "each test uses its share of the world")]
-
 mod app;
 mod content;
 mod dice;
