@@ -109,13 +109,14 @@ fn congestion_marks_shrink_the_window_without_a_loss() {
 }
 
 #[test]
-fn a_path_that_does_not_carry_marks_is_counted_once() {
+fn a_path_that_does_not_carry_marks_is_counted_once_and_told() {
     for (marking, failures) in [(Marking::Keep, 0), (Marking::Bleach, 1), (Marking::Drop, 1)] {
         let (mut world, conn, _) = download(500_000, link().marking(marking), true);
         world.run_well(secs(60));
         let server = world.server_side(conn).expect("a server's side");
-        let counted = world.connection(server).expect("open").stats().ecn_failures;
-        assert_eq!(counted, failures, "{marking:?}");
+        let server = world.connection(server).expect("open");
+        assert_eq!(server.stats().ecn_failures, failures, "{marking:?}");
+        assert_eq!(server.path().carries_ecn, failures == 0, "{marking:?}");
     }
 }
 

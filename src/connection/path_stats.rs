@@ -39,6 +39,8 @@ pub struct PathStats {
     pub pacing_rate: Option<u64>,
     /// Largest datagram sent there, in bytes (max_datagram_size).
     pub datagram_size: u16,
+    /// Whether ECN marks are known to arrive: the path was validated for them (RFC 9000, Section 13.4.2).
+    pub carries_ecn: bool,
     /// What keeps us from sending more.
     pub limited_by: Limit,
 }
@@ -89,6 +91,7 @@ impl Connection {
             stage: home.window.stage(),
             pacing_rate: if self.paces() { home.pacer.rate(window, view.smoothed) } else { None },
             datagram_size: home.datagram_size,
+            carries_ecn: home.ecn.is_capable(),
             limited_by: self.limited_by(),
         }
     }
