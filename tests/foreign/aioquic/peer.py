@@ -183,9 +183,10 @@ async def one_connection(options, lengths, tickets, wait):
         await client.until(lambda: client.received >= half)
         if options.migrate:
             client.change_connection_id()
-        # Another socket for the same connection: its datagrams come from another port from now on.
+        # Another socket for the same connection: its datagrams come from another address or port from now on.
         former = transport
-        transport, _ = await loop.create_datagram_endpoint(lambda: client, local_addr=local)
+        other = (options.elsewhere or local[0], 0)
+        transport, _ = await loop.create_datagram_endpoint(lambda: client, local_addr=other)
         former.close()
         client.transmit()
     await client.until(lambda: client.is_done and client.datagrams >= options.datagrams)
@@ -220,6 +221,7 @@ def main():
     parser.add_argument("--lengths", default="1000", help="client: lengths of files")
     parser.add_argument("--key-update", action="store_true", help="client: updates keys in the middle")
     parser.add_argument("--rebind", action="store_true", help="client: changes its port in the middle")
+    parser.add_argument("--elsewhere", help="client: to another address with it")
     parser.add_argument("--migrate", action="store_true", help="client: the same, with another connection ID")
     parser.add_argument("--again", choices=["resume", "early"], help="client: connects a second time")
     options = parser.parse_args()

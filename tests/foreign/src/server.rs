@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use peregrine::{ConnectionEvent, ConnectionHandle, Dir, ReadError, StreamEvent, StreamId, WriteError};
+use peregrine::{
+    ConnectionEvent, ConnectionHandle, Dir, PathStats, ReadError, StreamEvent, StreamId, WriteError,
+};
 
 use crate::ours::Ours;
 
@@ -28,6 +30,8 @@ pub struct Files {
     pub moves: u64,
     /// How often we had updated our keys when a file was out.
     pub key_updates: u64,
+    /// The path when the last file was out.
+    pub path: Option<PathStats>,
     /// Files that went out whole.
     pub served: u64,
 }
@@ -92,7 +96,9 @@ impl Files {
         // A client that wants no more has said so; that is its choice.
         let _ = send.finish();
         self.served += u64::from(sent == len);
-        self.key_updates = ours.connection(handle).stats().own_key_updates;
+        let connection = ours.connection(handle);
+        self.key_updates = connection.stats().own_key_updates;
+        self.path = Some(connection.path());
         self.requests.remove(&(handle, id));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foreign::{Aioquic, AioquicServer, Fetch, Files, Identity, Ours, report};
+use foreign::{Aioquic, AioquicServer, Fetch, Files, Identity, Ours, report, unsupported};
 use peregrine::{
     ClientConfig, ConnectionEvent, ConnectionHandle, DropReason, EarlyData, EndpointConfig, ServerConfig,
     TransportConfig, Version,
@@ -349,6 +349,15 @@ fn our_server_follows_a_new_port() {
 }
 
 #[test]
+fn our_server_follows_a_new_address() {
+    let identity = Identity::fresh();
+    let options = ["--lengths", "3000000", "--rebind", "--elsewhere", "127.0.0.2"];
+    let (_, files, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &options);
+    assert_eq!((files.connections, files.moves, files.served), (1, 1, 1));
+    report("aioquic", "server", "rebind-addr", "");
+}
+
+#[test]
 fn our_server_follows_a_client_that_moves() {
     let identity = Identity::fresh();
     let options = ["--lengths", "3000000", "--migrate"];
@@ -393,4 +402,11 @@ fn our_server_exchanges_datagrams() {
     let (seen, _, _) = serve(our_server(&identity), "127.0.0.1:0", &identity, &["--datagrams", "20"]);
     saw(&seen[0], "datagrams=20");
     report("aioquic", "server", "datagram", "");
+}
+
+#[test]
+fn what_aioquic_does_not_do_is_said() {
+    for role in ["client", "server"] {
+        unsupported("aioquic", role, "ecn", "its sockets do not tell the marks");
+    }
 }

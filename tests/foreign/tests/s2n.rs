@@ -118,6 +118,14 @@ fn our_client_goes_back_to_a_version_that_the_server_speaks() {
 }
 
 #[test]
+fn our_clients_marks_arrive() {
+    fetch("ecn", &[4 * MIB], false, |ours, handle| {
+        let path = ours.connection(handle).path();
+        assert!(path.carries_ecn, "{path:?}");
+    });
+}
+
+#[test]
 fn our_client_speaks_ipv6() {
     let identity = Identity::fresh();
     let server = S2nServer::start(&identity, "[::1]:0", false);
@@ -165,6 +173,17 @@ fn our_server_updates_its_keys_again_and_again() {
     let files = serve(config, "127.0.0.1:0", &identity, &[10 * MIB]);
     assert!(files.key_updates > 1, "{} key updates", files.key_updates);
     report("s2n-quic", "server", "keyupdate", &format!("{} updates", files.key_updates));
+}
+
+#[test]
+fn our_servers_marks_arrive_and_its_datagrams_grow() {
+    let identity = Identity::fresh();
+    let files = serve(our_server(&identity), "127.0.0.1:0", &identity, &[4 * MIB]);
+    let path = files.path.expect("a file went out");
+    assert!(path.carries_ecn, "{path:?}");
+    report("s2n-quic", "server", "ecn", "");
+    assert_eq!(path.datagram_size, 1452, "{path:?}");
+    report("s2n-quic", "server", "mtu", "1452 bytes");
 }
 
 #[test]
