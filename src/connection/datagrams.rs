@@ -40,7 +40,10 @@ impl<'a> Datagrams<'a> {
         let taken = self.connection.datagrams.recv(|head, tail| {
             into.clear();
             into.extend_from_slice(head);
-            into.extend_from_slice(tail);
+            // It is almost never in two pieces.
+            if !tail.is_empty() {
+                into.extend_from_slice(tail);
+            }
         });
         taken.is_some()
     }

@@ -44,11 +44,15 @@ impl Encode for SendDatagram<'_> {
         Self::overhead(len) + len
     }
 
+    #[inline]
     fn encode(&self, out: &mut Writer<'_>) {
         out.u8(0x31);
         out.varint((self.head.len() + self.tail.len()) as u64);
         out.bytes(self.head);
-        out.bytes(self.tail);
+        // It is almost never in two pieces.
+        if !self.tail.is_empty() {
+            out.bytes(self.tail);
+        }
     }
 }
 
