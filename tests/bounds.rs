@@ -611,6 +611,7 @@ fn sources(folder: &Path) -> String {
 
 #[test]
 fn every_test_that_the_page_of_bounds_names_is_there() {
+    let _alone = alone();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/bounds.md")).expect("the page");
     let tests = sources(&root.join("tests")) + &sources(&root.join("src"));
