@@ -68,8 +68,14 @@ impl Identity {
 
     /// Our server's TLS.
     pub fn server(&self) -> ServerConfig {
+        self.server_with(ring::default_provider().cipher_suites)
+    }
+
+    /// Our server's TLS with these suites alone.
+    pub fn server_with(&self, cipher_suites: Vec<SupportedCipherSuite>) -> ServerConfig {
         let private = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = CryptoProvider { cipher_suites, ..ring::default_provider() };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&TLS13])
             .expect("ring speaks TLS 1.3")
             .with_no_client_auth()

@@ -165,6 +165,15 @@ fn our_server_asks_for_a_proof() {
 }
 
 #[test]
+fn our_server_speaks_chacha20() {
+    let identity = Identity::fresh();
+    let tls = identity.server_with(vec![TLS13_CHACHA20_POLY1305_SHA256]);
+    let config = EndpointConfig::server(Arc::new(ServerConfig::new(Arc::new(tls))));
+    serve(config, "127.0.0.1:0", &identity, &[MIB]);
+    report("s2n-quic", "server", "chacha20", "");
+}
+
+#[test]
 fn our_server_updates_its_keys_again_and_again() {
     let identity = Identity::fresh();
     let transport = TransportConfig::builder().key_update_after(500).build().expect("the settings can be");
