@@ -32,7 +32,7 @@ Examples:
           https://localhost:4433/Cargo.toml https://localhost:4433/README.md
 
   The same in version 2 of QUIC, with new keys and from another port after the first megabyte:
-      cargo run --release --example hq -- client --ca target/hq-ca.pem --version 2 --key-update --rebind 1M \\
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --version 2 --key-update --rebind \\
           https://localhost:4433/FILE
 
   Twice, the second time over a resumed connection that asks in its first flight (the server says --zero-rtt too):
@@ -164,8 +164,16 @@ struct ClientOptions {
     #[arg(long)]
     key_update: bool,
 
-    /// Move once to another port, so long after connecting (2s, 500ms), or after so many bytes (10M)
-    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
+    /// Move once to another port: after the first megabyte, or so long after connecting (=2s, =500ms), or after so many
+    /// bytes (=10M)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_parser = When::parse,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1M"
+    )]
     rebind: Option<When>,
 
     /// Follow a server that moves
@@ -451,7 +459,7 @@ mod tests {
             "hq server --cipher rot13",
             "hq server --version 3",
             "hq server --preferred 127.0.0.1:0 --preferred 127.0.0.2:0",
-            "hq client --insecure --rebind soon https://a/b",
+            "hq client --insecure --rebind=soon https://a/b",
         ] {
             assert!(matches!(planned(line, &[]), Err(Refusal::Usage(what)) if !what.is_empty()), "{line}");
         }

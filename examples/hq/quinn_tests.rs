@@ -127,7 +127,7 @@ fn hq_moves_to_another_port_and_quinn_follows() {
     let names = places.files(&[4_000_000]);
     let port = serve(&runtime, &places, "transfer");
     let client = program(&format!(
-        "client --ca {} --out {} --rebind 1M https://localhost:{port}/{}",
+        "client --ca {} --out {} --rebind=1M https://localhost:{port}/{}",
         places.place("certs/ca.pem").display(),
         places.place("downloads").display(),
         names[0],

@@ -294,7 +294,7 @@ fn a_client_moves_to_another_port_and_speaks_one_version_alone() {
     let names = places.files(&[4_000_000]);
     let server = places.server("transfer", "127.0.0.1");
     let client = program(&format!(
-        "client --ca {} --out {} --version 2 --rebind 1M https://localhost:{}/{}",
+        "client --ca {} --out {} --version 2 --rebind https://localhost:{}/{}",
         places.place("certs/ca.pem").display(),
         places.place("downloads").display(),
         server.port,
