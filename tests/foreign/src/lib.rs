@@ -11,6 +11,7 @@ mod matrix;
 mod ours;
 mod pki;
 mod python;
+mod quinn;
 mod s2n;
 mod server;
 
@@ -19,6 +20,7 @@ pub use matrix::{report, unsupported};
 pub use ours::Ours;
 pub use pki::{ALPN, Identity, SERVER_NAME};
 pub use python::{Aioquic, AioquicServer};
+pub use quinn::{QuinnServer, quinn_fetch};
 pub use s2n::{S2nServer, s2n_fetch};
 pub use server::Files;
 
