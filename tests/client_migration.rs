@@ -1,36 +1,20 @@
 //! Clients that move: at once, after a look at the other path, and while their server moves too (RFC 9000, Section 9).
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use peregrine::{
-    CloseReason, Connection, ConnectionEvent, ConnectionId, Event, FourTuple, Instant, Local, PathError,
-    PathEvent, ServerConfig, SocketKey, VarInt, peek,
+    CloseReason, Connection, ConnectionEvent, Event, FourTuple, Instant, Local, PathError, PathEvent,
+    ServerConfig, SocketKey, VarInt, peek,
 };
 
+use sim::log::{Log, assert_no_id_was_on_two_paths, watch};
 use sim::moves::{AWAY, HOME, Play, Scene, Stage};
-use sim::{
-    Client, Conn, Dice, Filtering, HostId, Link, Nat, Verdict, World, addr, for_seeds, ip, ms, secs, tls,
-};
+use sim::{Client, Conn, Dice, Filtering, HostId, Link, Nat, World, addr, for_seeds, ip, ms, secs, tls};
 
 const SERVER: &str = "45.0.0.1:443";
 const FIRST: &str = "30.0.0.1:5000";
 const SECOND: &str = "30.0.1.1:5000";
-
-/// Every datagram: when, from where, to where, and what is in it.
-type Log = Rc<RefCell<Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>>>;
-
-fn watch(world: &mut World) -> Log {
-    let log = Log::default();
-    let seen = Rc::clone(&log);
-    world.tap(move |now, datagram| {
-        seen.borrow_mut().push((now, datagram.from, datagram.to, datagram.payload.clone()));
-        Verdict::Pass
-    });
-    log
-}
 
 /// The lengths of what left an address since then.
 fn lengths_from(log: &Log, from: &str, since: Instant) -> Vec<usize> {
@@ -43,16 +27,6 @@ fn lengths_from(log: &Log, from: &str, since: Instant) -> Vec<usize> {
 fn bytes_to(log: &Log, to: &str, since: Instant) -> usize {
     let log = log.borrow();
     log.iter().filter(|(at, _, there, _)| *at >= since && *there == addr(to)).map(|(.., p)| p.len()).sum()
-}
-
-/// No connection ID was seen on two paths.
-fn assert_no_id_was_on_two_paths(log: &Log) {
-    let mut seen: BTreeMap<ConnectionId, (SocketAddr, SocketAddr)> = BTreeMap::new();
-    for (at, from, to, payload) in log.borrow().iter() {
-        let Some(id) = peek(payload, 8) else { continue };
-        let path = *seen.entry(id).or_insert((*from, *to));
-        assert_eq!(path, (*from, *to), "{at:?}: {id:?} is on two paths");
-    }
 }
 
 /// A client of a server with the default settings, confirmed, and a log of all datagrams.

@@ -1,16 +1,16 @@
 //! Servers that would rather be reached at another address, and the clients they name it to (RFC 9000, Section 9.6).
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use peregrine::{
-    AddressPolicy, ClientConfig, Connection, ConnectionEvent, ConnectionId, DropReason, Instant, Local,
-    PathError, PathEvent, ServerConfig, SocketKey, peek,
+    AddressPolicy, ClientConfig, Connection, ConnectionEvent, DropReason, Instant, Local, PathError,
+    PathEvent, ServerConfig, SocketKey,
 };
 
+use sim::log::{Log, assert_no_id_was_on_two_paths, watch};
 use sim::moves::{AWAY, HOME, Play, Stage};
 use sim::{
     Client, Conn, Filtering, HostId, Link, Mapping, Nat, Outcome, Verdict, World, addr, for_seeds, ip, ms,
@@ -21,32 +21,9 @@ const SERVER: &str = "45.0.0.1:443";
 const PREFERRED: &str = "45.0.0.2:4433";
 const CLIENT: &str = "30.0.0.1:5000";
 
-/// Every datagram: when, from where, to where, and what is in it.
-type Log = Rc<RefCell<Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>>>;
-
-fn watch(world: &mut World) -> Log {
-    let log = Log::default();
-    let seen = Rc::clone(&log);
-    world.tap(move |now, datagram| {
-        seen.borrow_mut().push((now, datagram.from, datagram.to, datagram.payload.clone()));
-        Verdict::Pass
-    });
-    log
-}
-
 /// How many datagrams went this way.
 fn count(log: &Log, from: &str, to: &str) -> usize {
     log.borrow().iter().filter(|(_, source, there, _)| (*source, *there) == (addr(from), addr(to))).count()
-}
-
-/// No connection ID was seen on two paths.
-fn assert_no_id_was_on_two_paths(log: &Log) {
-    let mut seen: BTreeMap<ConnectionId, (SocketAddr, SocketAddr)> = BTreeMap::new();
-    for (at, from, to, payload) in log.borrow().iter() {
-        let Some(id) = peek(payload, 8) else { continue };
-        let path = *seen.entry(id).or_insert((*from, *to));
-        assert_eq!(path, (*from, *to), "{at:?}: {id:?} is on two paths");
-    }
 }
 
 fn v4(address: &str) -> SocketAddrV4 {

@@ -9,6 +9,7 @@ mod content;
 mod dice;
 mod host;
 mod link;
+pub mod log;
 pub mod moves;
 mod nat;
 mod network;
