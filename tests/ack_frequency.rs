@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use peregrine::{AckFrequency, ClientConfig, ServerConfig, TransportConfig, TransportConfigBuilder};
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, Link, Queue, Verdict, World, addr, ms, secs, tls};
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";

@@ -8,9 +8,9 @@ use peregrine::{
     ServerConfig, SocketKey, VarInt, peek,
 };
 
-use sim::log::{Log, assert_no_id_was_on_two_paths, watch};
-use sim::moves::{AWAY, HOME, Play, Scene, Stage};
 use sim::{Client, Conn, Dice, Filtering, HostId, Link, Nat, World, addr, for_seeds, ip, ms, secs, tls};
+use stage::log::{Log, assert_no_id_was_on_two_paths, watch};
+use stage::moves::{AWAY, HOME, Play, Scene, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const FIRST: &str = "30.0.0.1:5000";

@@ -11,8 +11,8 @@ use peregrine::{
     TransportConfig, TransportConfigBuilder, VarInt,
 };
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, HostId, Link, Queue, Request, Verdict, World, addr, ms, secs, tls};
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";

@@ -13,10 +13,10 @@ use peregrine::{
     ServerId, SocketKey, peek,
 };
 
-use sim::moves::{AWAY, HOME, Play, Stage, target};
 use sim::{
     Client, Conn, Datagram, Filtering, HostId, Kind, Nat, Server, Shape, Verdict, World, addr, ip, ms, secs,
 };
+use stage::moves::{AWAY, HOME, Play, Stage, target};
 
 const STRANGER: &str = "198.51.100.66:6666";
 const KEY: [u8; 16] = [0x42; 16];

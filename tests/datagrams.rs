@@ -7,8 +7,8 @@ use peregrine::{
     TransportConfigBuilder,
 };
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, Link, Recorder, World, ms, secs, tls};
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";

@@ -13,11 +13,11 @@ use peregrine::{
 };
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 
-use sim::moves::{AWAY, HOME, Play};
 use sim::{
     Client, Conn, Datagram, HostId, Kind, Link, Outcome, Recorder, Request, Server, Shape, Verdict, World,
     addr, ms, secs, tls,
 };
+use stage::moves::{AWAY, HOME, Play};
 
 /// Where the client is given its ticket, and where it shows it: often the same.
 const FIRST: &str = "45.0.0.1:443";

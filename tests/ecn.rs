@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use peregrine::{ClientConfig, Ecn, Instant, ServerConfig, TransportConfig};
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, Link, Marking, Queue, World, addr, ms, secs, tls};
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";
@@ -132,7 +132,7 @@ fn a_server_that_moved_tests_its_new_path() {
     let mut scene = Stage::new(Play::Symmetric).client(Client::download(2_000_000));
     let (ip, _) = AWAY.split_once(':').expect("an address and a port");
     scene.world.one_way(Some(ip), None, link().marking(Marking::Bleach));
-    let (home, away) = (watch(&mut scene.world, sim::moves::HOME), watch(&mut scene.world, AWAY));
+    let (home, away) = (watch(&mut scene.world, stage::moves::HOME), watch(&mut scene.world, AWAY));
     scene.await_connected();
     scene.world.run_for(ms(200));
     scene.relocate(AWAY, ms(100));

@@ -15,8 +15,8 @@ use rustls::crypto::ring::cipher_suite::{
 };
 use rustls::{KeyLog, SupportedCipherSuite};
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{Client, Conn, Link, Queue, Verdict, World, addr, ms, secs, tls};
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "192.0.2.2:443";
 const CLIENT: &str = "192.0.2.1:5000";

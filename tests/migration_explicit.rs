@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use peregrine::{FrameKind, MigrationEvent, RelocationPlan, Strategy};
 
-use sim::moves::{AWAY, HOME, Play, Stage, target};
-use sim::{Client, Filtering, addr, ms, secs, trials};
+use sim::{Client, Filtering, addr, ms, secs};
+use stage::moves::{AWAY, HOME, Play, Stage, target};
+use stage::trials;
 
 const PLAYS: [Play; 2] = [Play::Reactive, Play::Proactive];
 const STRATEGY: Strategy = Strategy::Explicit;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use peregrine::{MigrationError, MigrationEvent, Strategy};
 
-use sim::moves::{AWAY, BEYOND, HOME, Play, Stage, target};
-use sim::{Client, Filtering, Mapping, addr, ms, secs, trials};
+use sim::{Client, Filtering, Mapping, addr, ms, secs};
+use stage::moves::{AWAY, BEYOND, HOME, Play, Stage, target};
+use stage::trials;
 
 const PLAY: Play = Play::Pool(3);
 const STRATEGY: Strategy = Strategy::Pool;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use peregrine::{CloseReason, MigrationError, MigrationEvent, Strategy};
 
-use sim::moves::{AWAY, Play, Stage};
-use sim::{Client, Filtering, Outcome, addr, ms, secs, trials};
+use sim::{Client, Filtering, Outcome, addr, ms, secs};
+use stage::moves::{AWAY, Play, Stage};
+use stage::trials;
 
 const PLAY: Play = Play::Symmetric;
 

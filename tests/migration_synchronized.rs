@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use peregrine::{CloseReason, FrameKind, MigrationError, MigrationEvent, Strategy};
 
-use sim::moves::{AWAY, HOME, Play, Stage};
-use sim::{Client, Filtering, Verdict, addr, ms, secs, trials};
+use sim::{Client, Filtering, Verdict, addr, ms, secs};
+use stage::moves::{AWAY, HOME, Play, Stage};
+use stage::trials;
 
 const PLAY: Play = Play::Synchronized;
 const STRATEGY: Strategy = Strategy::SynchronizedSymmetric;

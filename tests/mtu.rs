@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use peregrine::{ClientConfig, Instant, ServerConfig, Stats, TransportConfig, TransportConfigBuilder};
 
-use sim::moves::{AWAY, HOME, Play, Stage};
 use sim::{Client, Conn, Filtering, Link, Nat, Queue, Verdict, World, addr, for_seeds, ip, ms, secs, tls};
+use stage::moves::{AWAY, HOME, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";

@@ -7,8 +7,8 @@ use peregrine::{
     Strategy, StrategySet,
 };
 
-use sim::moves::{AWAY, HOME, target};
 use sim::{Client, Conn, Filtering, Link, Nat, World, addr, for_seeds, ip, ms, secs, tls};
+use stage::moves::{AWAY, HOME, target};
 
 type Set = Option<StrategySet>;
 

@@ -1,16 +1,16 @@
 //! The simulated network itself: links, translators, taps. Nothing here knows QUIC.
 
-#[path = "sim/dice.rs"]
+#[path = "../sim/src/dice.rs"]
 mod dice;
-#[path = "sim/link.rs"]
+#[path = "../sim/src/link.rs"]
 mod link;
-#[path = "sim/nat.rs"]
+#[path = "../sim/src/nat.rs"]
 mod nat;
-#[path = "sim/network.rs"]
+#[path = "../sim/src/network.rs"]
 mod network;
-#[path = "sim/shape.rs"]
+#[path = "../sim/src/shape.rs"]
 mod shape;
-#[path = "sim/trace.rs"]
+#[path = "../sim/src/trace.rs"]
 mod trace;
 
 use std::net::{IpAddr, SocketAddr};

@@ -10,12 +10,12 @@ use peregrine::{
     PathEvent, ServerConfig, SocketKey,
 };
 
-use sim::log::{Log, assert_no_id_was_on_two_paths, watch};
-use sim::moves::{AWAY, HOME, Play, Stage};
 use sim::{
     Client, Conn, Filtering, HostId, Link, Mapping, Nat, Outcome, Verdict, World, addr, for_seeds, ip, ms,
     secs, tls,
 };
+use stage::log::{Log, assert_no_id_was_on_two_paths, watch};
+use stage::moves::{AWAY, HOME, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const PREFERRED: &str = "45.0.0.2:4433";

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use peregrine::{Connection, Instant, RelocationEvent, SocketKey, VarInt};
 
-use sim::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage};
 use sim::{
     Client, Conn, Dice, Filtering, Link, Mapping, Meanwhile, Outcome, Request, World, addr, for_seeds, ms,
     secs,
 };
+use stage::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage};
 
 /// Operations in one run.
 const OPERATIONS: u64 = 14;

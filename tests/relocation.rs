@@ -7,8 +7,8 @@ use peregrine::{
     RelocationEvent, RelocationPlan,
 };
 
-use sim::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage, target};
 use sim::{Client, Conn, Filtering, Link, Outcome, addr, for_seeds, ms, secs};
+use stage::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage, target};
 
 /// The plays of one server without a pool, and one with.
 const MIXES: [&[Play]; 2] =

@@ -12,11 +12,11 @@ use peregrine::{
     ServerConfig, Strategy, StrategySet, Version,
 };
 
-use sim::moves::{AWAY, Play, Stage};
 use sim::{
     Client, Conn, Datagram, HostId, Kind, Link, Outcome, Shape, Verdict, World, addr, for_seeds, ms, secs,
     tls,
 };
+use stage::moves::{AWAY, Play, Stage};
 
 const SERVER: &str = "45.0.0.1:443";
 const CLIENT: &str = "192.0.2.1:5000";

@@ -9,14 +9,11 @@ mod content;
 mod dice;
 mod host;
 mod link;
-pub mod log;
-pub mod moves;
 mod nat;
 mod network;
 mod shape;
 pub mod tls;
 mod trace;
-pub mod trials;
 mod watch;
 mod world;
 

@@ -7,8 +7,7 @@ use std::rc::Rc;
 
 use peregrine::{ConnectionId, Instant, peek};
 
-use super::network::Verdict;
-use super::world::World;
+use peregrine_sim::{Verdict, World};
 
 /// Every datagram: when, from where, to where, and what is in it.
 pub type Log = Rc<RefCell<Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>>>;

@@ -7,13 +7,8 @@ use std::time::Duration;
 
 use peregrine::{CloseReason, ConnectionEvent, MigrationEvent, Strategy};
 
-use super::app::Client;
-use super::dice::Dice;
-use super::link::Link;
-use super::moves::{AWAY, HOME, Play, Scene, Stage};
-use super::nat::{Filtering, Mapping};
-use super::network::Verdict;
-use super::world::{addr, for_seeds, ms, secs};
+use crate::moves::{AWAY, HOME, Play, Scene, Stage};
+use peregrine_sim::{Client, Dice, Filtering, Link, Mapping, Verdict, addr, for_seeds, ms, secs};
 
 /// Two ways to be busy while the server moves: the client only receives, or only sends.
 const BUSY: [fn(u64) -> Client; 2] = [Client::download, Client::upload];

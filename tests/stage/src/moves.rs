@@ -11,12 +11,9 @@ use peregrine::{
     Strategy, StrategySet, TransportConfig, TransportConfigBuilder, Version,
 };
 
-use super::app::{Client, Outcome};
-use super::link::Link;
-use super::nat::{Filtering, Mapping, Nat};
-use super::network::HostId;
-use super::tls;
-use super::world::{Conn, World, addr, ip, ms, secs};
+use peregrine_sim::{
+    Client, Conn, Filtering, HostId, Link, Mapping, Nat, Outcome, World, addr, ip, ms, secs, tls,
+};
 
 /// Where servers begin.
 pub const HOME: &str = "20.0.0.1:443";
