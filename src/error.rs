@@ -358,7 +358,8 @@ pub enum ExportError {
     },
 }
 
-/// Why a server migration did not begin, or did not succeed.
+/// Why a server migration did not begin, or did not succeed (reference, Section 4.3; rules, 3.5 and 4). What to do about
+/// each stands in `docs/migration.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MigrationError {
     /// There is no suite: one side did not offer it, or nothing was in common.
@@ -408,7 +409,7 @@ pub enum MigrationError {
     Closed,
 }
 
-/// What a cancelled order still permits.
+/// What a cancelled order still permits, until a migration has completed (rules, 3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
     /// Explicit to the same target.
@@ -417,7 +418,7 @@ pub enum Binding {
     SynchronizedOrSymmetric,
 }
 
-/// Why a relocation could not be begun, carried out or cancelled.
+/// Why a relocation could not be begun, carried out or cancelled (rules, 4). Nothing has changed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RelocationError {
     /// A handle of the plan names no connection.

@@ -60,3 +60,8 @@ pub use stats::{DropReason, Stats};
 pub use stream::{RecvStream, SendStream, StreamEvent};
 pub use time::Instant;
 pub use varint::{VarInt, VarIntTooLarge};
+
+/// The examples of these pages are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+struct Pages;

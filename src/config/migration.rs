@@ -12,7 +12,7 @@ use crate::negotiation::{Strategy, StrategySet};
 /// Makes the scheduler of one connection's pool from a seed.
 pub type MakeScheduler = Arc<dyn Fn(u64) -> Box<dyn AddressScheduler> + Send + Sync>;
 
-/// What one side offers of server migration, and how it plays it.
+/// What one side offers of server migration, and how it plays it (reference, Section 2; rules, 2).
 #[derive(Clone)]
 pub struct MigrationConfig {
     pub(crate) strategies: StrategySet,
@@ -26,7 +26,8 @@ pub struct MigrationConfig {
 }
 
 impl MigrationConfig {
-    /// Offers (client) or permits (server) these strategies.
+    /// Offers (client) or permits (server) these strategies. Without any a connection's configuration is refused: leave
+    /// migration out to switch it off.
     pub fn new(strategies: StrategySet) -> Self {
         Self {
             strategies,
@@ -40,44 +41,50 @@ impl MigrationConfig {
         }
     }
 
-    /// Client: when to look for a server that announced its target. Default reactive.
+    /// Client: when to look for a server that announced its target (rules, 2.8). Default reactive.
     pub fn seek(mut self, policy: SeekPolicy) -> Self {
         self.seek = policy;
         self
     }
 
-    /// Client: the order in which pool addresses are sought. Default [`Cycle`].
+    /// Client: the order in which pool addresses are sought, from a seed of the connection's (reference, Section 7).
+    /// Default [`Cycle`].
     pub fn scheduler(mut self, make: MakeScheduler) -> Self {
         self.scheduler = make;
         self
     }
 
-    /// How long a silent server is sought, and how long a move may take. Default 30 s.
+    /// Client: how long a server that is silent is sought, in which time the idle timer waits. Server: how long a
+    /// connection that is ready waits for the move, and how long the move may take after it. More than zero; default
+    /// 30 s. The longest freeze that a move is to survive must be shorter on both sides (rules, 2.7 and 4.8).
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = after;
         self
     }
 
-    /// Client: how many pool addresses count; more are ignored and reported. Default 16.
+    /// Client: how many pool addresses count, 1 to 256; more are ignored and reported (rules, 2.3; reference, W5).
+    /// Default 16.
     pub fn pool_limit(mut self, members: usize) -> Self {
         self.pool_limit = members;
         self
     }
 
-    /// Client: never show one connection ID at two server addresses, even if the server issued no spare one. A server
-    /// that issues none is then not found after its move.
+    /// Client: never show one connection ID at two server addresses, even if the server issued no spare one (RFC 9000,
+    /// Section 9.5). A server that issues none is then not found after its move (rules, 2.10).
     pub fn strict_ids(mut self) -> Self {
         self.strict_ids = true;
         self
     }
 
-    /// Server: the addresses it may move to, told to every client with which Pool is agreed.
+    /// Server: the addresses it may move to, 256 at most, told to every client with which Pool is agreed. Each should have
+    /// an endpoint of every family that clients use (reference, Section 3.4). A connection that was told moves by Pool
+    /// alone.
     pub fn pool(mut self, targets: Vec<MigrationTarget>) -> Self {
         self.pool = targets;
         self
     }
 
-    /// Client: which addresses a server may name. Default [`DefaultPolicy`].
+    /// Client: which addresses a server may name (rules, 2.11). Default [`DefaultPolicy`].
     pub fn policy(mut self, policy: Arc<dyn AddressPolicy>) -> Self {
         self.policy = policy;
         self

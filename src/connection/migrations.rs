@@ -7,7 +7,8 @@ use crate::negotiation::Agreement;
 use crate::net::Local;
 use crate::time::Instant;
 
-/// Server migration on one connection.
+/// Server migration on one connection (rules, 3 and 4.7). A whole endpoint is moved by
+/// [`Endpoint::prepare_relocation`](crate::Endpoint::prepare_relocation).
 #[derive(Debug)]
 pub struct Migrations<'a> {
     connection: &'a mut Connection,

@@ -35,72 +35,82 @@ use crate::frame::{FrameKind, MigrationTarget};
 use crate::negotiation::Strategy;
 use crate::packet::PacketWriter;
 
-/// When a client looks for a server that announced where it will be.
+/// When a client looks for a server that announced where it will be: a variant of Explicit that the server knows
+/// nothing of (reference, Section 3.3; rules, 2.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SeekPolicy {
-    /// When the old address stays silent for a probe timeout, or the server is heard from the new one.
+    /// When something sent to the old address stays unanswered for a probe timeout (RFC 9002, Section 6.2), or the
+    /// server is heard from the new one.
     #[default]
     Reactive,
-    /// As soon as the announcement is acknowledged, too.
+    /// As soon as the acknowledgement of the announcement has been sent, too.
     Proactive,
 }
 
-/// What happened to a server's move, seen from one side of a connection.
+/// What happened to a server's move, seen from one side of a connection (reference, Section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MigrationEvent {
-    /// Client: the server may move there. Server: the client knows.
+    /// Client: the server may move there. Server: the client has acknowledged this member. Once for each (reference,
+    /// Section 3.4).
     PoolAddress {
         /// The address.
         target: MigrationTarget,
     },
-    /// Client: a move is coming.
+    /// Client: a move is coming; SERVER_MIGRATION said so. Never with Pool or Symmetric, which say nothing beforehand.
     Announced {
         /// By which strategy.
         strategy: Strategy,
     },
-    /// Server: may be relocated.
+    /// Server: this connection may be relocated. Explicit and Synchronized Symmetric: the announcement is acknowledged;
+    /// Pool: all members are; Symmetric: at once (reference, Section 3.2).
     Ready {
         /// By which strategy.
         strategy: Strategy,
     },
-    /// Client: the server is looked for.
+    /// Client: the server is looked for there. Once for each address and search (rules, 2.3).
     Seeking {
         /// By which strategy.
         strategy: Strategy,
         /// Where.
         address: SocketAddr,
     },
-    /// Client: the address policy refuses what the server named; it is not sought.
+    /// Client: the address policy refuses what the server named; nothing is sent there, and the server is not told
+    /// (rules, 2.11). Once for each target.
     Refused {
         /// What the server named.
         target: MigrationTarget,
     },
-    /// Client: the pool holds as many addresses as count already; this one is ignored.
+    /// Client: the pool holds as many members as [`pool_limit`](crate::MigrationConfig::pool_limit) permits; this one is
+    /// ignored. Once for each target.
     PoolFull {
         /// What the server named.
         target: MigrationTarget,
     },
-    /// Client: SERVER_MIGRATED came from a new address.
+    /// Client: SERVER_MIGRATED came from a new address. Once for each move, and not at all if another packet showed the
+    /// address first (reference, Section 3.5).
     Migrated,
-    /// Client: the old address answered after all, or again.
+    /// Client: the old address answered after all, and the search is over; or the new one failed, and the connection is
+    /// back at the old one (rules, 2.6).
     Returned {
         /// The address in use.
         address: SocketAddr,
     },
-    /// Server: the client has it.
+    /// Server: the client has acknowledged a SERVER_MIGRATION or SERVER_MIGRATED of the move under way. Once for each.
     FrameAcknowledged {
         /// The frame.
         kind: FrameKind,
     },
-    /// The connection goes on at the new address.
+    /// The connection goes on at the new address. Client: it answered a challenge. Server: the client has the answer, or
+    /// anything that was sent after the move (rules, 2.5 and 3.4).
     Completed {
         /// By which strategy.
         strategy: Strategy,
         /// The server's address; `None` at a server whose socket does not tell.
         address: Option<SocketAddr>,
     },
-    /// The move, or the search, came to nothing. The connection goes on, or ends by its idle timer.
+    /// The move, or the search, came to nothing before the migration deadline, or the order cannot be followed. The
+    /// connection goes on, or ends by its idle timer, unless a plan closes it (rules, 2.7 and 4.1).
     Failed {
         /// By which strategy.
         strategy: Strategy,

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Decides whether a client may send to an address that its server named or showed.
+/// Decides whether a client may send to an address that its server named or showed (rules, 2.11; reference, W3).
 pub trait AddressPolicy: Send + Sync {
     /// Whether a client that reaches its server at `current` may send to `target`.
     ///

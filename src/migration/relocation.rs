@@ -115,7 +115,7 @@ impl IntoIterator for Actions {
     }
 }
 
-/// What the relocation of an endpoint tells its embedder.
+/// What the relocation of an endpoint tells its embedder (rules, 4.3 and 4.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelocationEvent {
     /// No connection is left to wait for: the server may be moved. Comes once for each plan, unless the

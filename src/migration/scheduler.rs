@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::frame::MigrationTarget;
 
-/// The pool of one connection, and the order in which a round asks it.
+/// The pool of one connection, and the order in which a round asks it (reference, Section 7.1).
 pub trait AddressScheduler: Send {
     /// Adds a member; false if it is known already. A round under way may leave it to the next one.
     fn insert(&mut self, target: MigrationTarget) -> bool;
@@ -34,7 +34,7 @@ pub trait AddressScheduler: Send {
     fn members(&self, each: &mut dyn FnMut(MigrationTarget));
 }
 
-/// The default: the current address first, then the members in ascending order.
+/// The default: the current address first, then the members in ascending order (reference, Section 7.2).
 ///
 /// A round keeps to what was known when it began: members inserted during a round and a current address set
 /// during it count from the next one. A member at the current address is not asked a second time.

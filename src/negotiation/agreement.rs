@@ -7,7 +7,7 @@
 use super::{Strategy, StrategySet, Suite};
 use crate::error::TransportError;
 
-/// What both sides agreed on. Only a negotiation makes one.
+/// What both sides agreed on (reference, Section 2). Only a negotiation makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreement {
     strategies: StrategySet,

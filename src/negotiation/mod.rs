@@ -52,7 +52,7 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// A set of strategies.
+/// A set of strategies, as it is offered, permitted and agreed on (reference, Section 1.6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct StrategySet(u8);
 

@@ -12,7 +12,8 @@ use crate::varint::VarInt;
 /// Announcements per second unless a plan says otherwise.
 pub const ANNOUNCE_RATE: u32 = 20_000;
 
-/// How one connection is to move.
+/// How one connection is to move (reference, Section 3.2). Which order is possible was settled in the handshake:
+/// [`Agreement`](crate::Agreement).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveOrder {
     /// To this address, which the client is told beforehand.
@@ -25,7 +26,7 @@ pub enum MoveOrder {
     SynchronizedSymmetric,
 }
 
-/// How an endpoint prepares to move with all its connections.
+/// How an endpoint prepares to move with all its connections (rules, 4.1 to 4.3; reference, Section 5.1).
 ///
 /// Connections that the plan does not name, that are still in the handshake, or that cannot follow their
 /// order are closed. From then until the move or a cancel no handshake is begun.
@@ -82,14 +83,16 @@ impl RelocationPlan {
         Self { orders: Orders::PerConnection(orders.into_iter().collect()), terms: Terms::default() }
     }
 
-    /// Closes connections that are not ready this long after the plan was made. Default: waits for all.
+    /// Closes connections that are not ready this long after the plan was made; zero closes all that are not ready at
+    /// once. Default: waits for all, for as long as they live.
     #[must_use]
     pub fn deadline(mut self, after: Duration) -> Self {
         self.terms.deadline = Some(after);
         self
     }
 
-    /// What connections that are closed are told. Default 0, "server migrated".
+    /// What connections that are closed are told: an application's code (0 to 2^62 - 1), and a reason for people, of which as
+    /// much is sent as one datagram holds (RFC 9000, Section 19.19). Default 0, "server migrated".
     #[must_use]
     pub fn close_with(mut self, code: VarInt, reason: &[u8]) -> Self {
         self.terms.code = code;
@@ -97,15 +100,16 @@ impl RelocationPlan {
         self
     }
 
-    /// Leaves connections that cannot follow their order as they are, instead of closing them.
+    /// Leaves connections that cannot follow their order as they are, instead of closing them. They are lost if nothing
+    /// reaches them after the move. Connections that are not named, or in the handshake, are closed all the same.
     #[must_use]
     pub fn keep_unfit(mut self) -> Self {
         self.terms.keep_unfit = true;
         self
     }
 
-    /// Answers Initials with CONNECTION_REFUSED while the plan is pending. By default they are dropped
-    /// silently, and a client that sends them again after the move is admitted.
+    /// Answers Initials with CONNECTION_REFUSED while the plan is pending (RFC 9000, Section 20.1). By default they are
+    /// dropped silently, and a client that sends them again after the move is admitted.
     #[must_use]
     pub fn refuse_initials(mut self) -> Self {
         self.terms.refuse_initials = true;
