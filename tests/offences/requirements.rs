@@ -5,8 +5,8 @@
 //! and 9369; RFC 9002 names no error.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+
+use stage::sources::has_test;
 
 /// A sentence about an error.
 struct Requirement {
@@ -215,20 +215,6 @@ const REQUIREMENTS: &[Requirement] = &[
     there("rfc9369-4.1-7", "Initials of the version before", "src/connection/versions/tests.rs", "a_server_reads_initials_of_the_version_before_until_it_forgets_the_keys"),
     here("rfc9369-4.1-9", "packets of any other version", &["packets::a_packet_of_another_version_is_dropped_by_a_client"]),
 ];
-
-/// Whether a file of the repository has a test of this name.
-fn has_test(file: &str, name: &str) -> bool {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let head = format!("fn {name}() {{");
-    let mut lines = text.lines().map(str::trim);
-    let mut is_test = false;
-    lines.any(|line| {
-        let found = is_test && line == head;
-        is_test = line == "#[test]" || is_test && line.starts_with("#[");
-        found
-    })
-}
 
 #[test]
 fn every_sentence_about_an_error_has_a_test_or_a_reason() {

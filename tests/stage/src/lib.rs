@@ -2,4 +2,5 @@
 
 pub mod log;
 pub mod moves;
+pub mod sources;
 pub mod trials;
