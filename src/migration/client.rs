@@ -467,5 +467,4 @@ impl Client {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

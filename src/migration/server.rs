@@ -513,5 +513,4 @@ impl Server {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

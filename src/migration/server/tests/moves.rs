@@ -1,0 +1,149 @@
+//! What a server says when it has moved, who moves along, and when the move is over (server-migration rules, 3.1, 3.4
+//! 4.5 and 4.8).
+
+use super::*;
+
+#[test]
+fn symmetric_says_that_it_moved_and_explicit_does_not() {
+    let mut symmetric = server(&[Symmetric]);
+    relocate(&mut symmetric, 0);
+    assert!(symmetric.announces() && symmetric.holds_data());
+    assert!(matches!(written(&mut symmetric)[..], [Record::ServerMigrated { .. }]));
+    let mut explicit = server(&[Explicit]);
+    prepare(&mut explicit, 0, MoveOrder::Explicit(target(2))).unwrap();
+    relocate(&mut explicit, 10);
+    assert!(explicit.announces());
+    assert!(written(&mut explicit).is_empty(), "not even the notice that was due");
+}
+
+#[test]
+fn an_answered_challenge_ends_the_move() {
+    let mut server = server(&[Symmetric]);
+    relocate(&mut server, 0);
+    step(&mut server, 0, ServerInput::Announced);
+    step(&mut server, 20, ServerInput::Challenged);
+    step(&mut server, 40, ServerInput::AckedAfterSwitch);
+    assert_eq!(acked(&mut server, 40, Record::PathResponse), [completed(Symmetric)]);
+    assert!(!server.is_busy());
+}
+
+#[test]
+fn an_answered_challenge_before_the_move_ends_nothing() {
+    let mut server = server(&[Symmetric]);
+    prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
+    assert!(acked(&mut server, 5, Record::PathResponse).is_empty());
+    assert!(server.is_busy());
+}
+
+#[test]
+fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard() {
+    let mut server = server(&[Symmetric]);
+    relocate(&mut server, 0);
+    step(&mut server, 0, ServerInput::Announced);
+    step(&mut server, 40, ServerInput::AckedAfterSwitch);
+    assert!(step(&mut server, 339, ServerInput::Due).is_empty());
+    assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(Symmetric)]);
+}
+
+#[test]
+fn acknowledgements_of_an_earlier_migration_are_ignored() {
+    let mut server = server(&[Symmetric]);
+    relocate(&mut server, 0);
+    let [first] = written(&mut server)[..] else { panic!("one frame") };
+    relocate(&mut server, 100);
+    assert!(acked(&mut server, 120, first).is_empty());
+    let [second] = written(&mut server)[..] else { panic!("one frame") };
+    assert_eq!(acked(&mut server, 140, second), [acknowledged(FrameKind::ServerMigrated)]);
+}
+
+#[test]
+fn an_announcement_waits_for_its_turn_and_data_with_it() {
+    let mut server = server(&[Symmetric]);
+    step(&mut server, 0, ServerInput::Relocated { announce_at: at(50) });
+    assert!(!server.announces() && server.holds_data());
+    assert_eq!(server.due(&facts()), Some(at(50)));
+    step(&mut server, 50, ServerInput::Due);
+    assert!(server.announces());
+}
+
+#[test]
+fn without_an_order_a_connection_follows_by_its_pool_or_by_symmetric() {
+    let mut pooled = server_with(&[Pooled, Symmetric], &[target(2), target(3)]);
+    assert_eq!(pooled.would_move(), Some(MoveOrder::Symmetric), "the client may know of no pool");
+    acked(&mut pooled, 5, Record::PoolMigrationAddress { member: 0 });
+    assert_eq!(pooled.would_move(), Some(MoveOrder::Pool));
+    assert_eq!(server(&[Symmetric]).would_move(), Some(MoveOrder::Symmetric));
+    assert_eq!(server(&[Explicit, SynchronizedSymmetric]).would_move(), None);
+}
+
+#[test]
+fn a_connection_bound_to_an_explicit_move_stays_behind() {
+    let mut server = server(&[Explicit, Symmetric]);
+    prepare(&mut server, 0, MoveOrder::Explicit(target(2))).unwrap();
+    server.cancel(at(1)).unwrap();
+    assert_eq!(server.would_move(), None);
+}
+
+#[test]
+fn a_pool_address_that_was_not_acknowledged_is_not_sent_after_the_move() {
+    let mut server = server_with(&[Pooled], &[target(2), target(3)]);
+    acked(&mut server, 5, Record::PoolMigrationAddress { member: 0 });
+    relocate(&mut server, 10);
+    step(&mut server, 20, ServerInput::Lost(Record::PoolMigrationAddress { member: 1 }));
+    assert!(written(&mut server).is_empty());
+}
+
+#[test]
+fn a_freeze_of_ten_minutes_does_not_end_readiness() {
+    let mut server = server(&[Symmetric]);
+    prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
+    assert!(server.held_until(at(600_000)).is_some_and(|at| at > Instant::from_millis(600_000)));
+    assert!(step(&mut server, 600_000, ServerInput::Due).is_empty());
+    relocate(&mut server, 600_001);
+    assert!(server.has_moved());
+}
+
+#[test]
+fn thirty_attended_seconds_of_readiness_without_a_move_fail() {
+    let mut server = server(&[Symmetric]);
+    prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
+    let mut end = None;
+    while let Some(due) = server.due(&facts()) {
+        if step(&mut server, due.as_micros() / 1000, ServerInput::Due) == [failed(Symmetric)] {
+            end = Some(due);
+        }
+    }
+    assert_eq!(end, Some(at(30_000)));
+}
+
+#[test]
+fn a_move_that_nobody_follows_fails_at_the_deadline_counted_anew_while_it_is_watched() {
+    let mut server = server(&[Symmetric]);
+    relocate(&mut server, 1_000);
+    step(&mut server, 1_000, ServerInput::Announced);
+    step(&mut server, 601_000, ServerInput::Due);
+    assert!(server.has_moved(), "a gap of ten minutes counts as a second");
+    let mut end = None;
+    while let Some(due) = server.due(&facts()) {
+        let actions = step(&mut server, due.as_micros() / 1000, ServerInput::Due);
+        step(&mut server, due.as_micros() / 1000, ServerInput::Announced);
+        if actions == [failed(Symmetric)] {
+            end = Some(due);
+            break;
+        }
+    }
+    assert_eq!(end, Some(at(630_000)));
+}
+
+#[test]
+fn the_idle_timer_is_held_from_readiness_until_the_client_is_heard() {
+    let mut server = server(&[Symmetric]);
+    assert_eq!(server.held_until(at(0)), None);
+    prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
+    assert!(server.held_until(at(0)).is_some());
+    relocate(&mut server, 1);
+    assert!(server.held_until(at(1)).is_some() && server.hurries());
+    step(&mut server, 30, ServerInput::AckedAfterSwitch);
+    assert_eq!(server.held_until(at(30)), None);
+    assert!(!server.hurries());
+}
