@@ -2,15 +2,18 @@
 //!
 //! A part decides; this module carries out. Datagrams come in through [`receive`], are taken apart in [`dispatch`],
 //! and leave through [`transmit`], which asks [`schedule`] what to send next. [`delivery`] tells owners the fate of what
-//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, [`switch`] a server's move and [`rebind`] a client's.
+//! they sent, [`timers`] asks everybody for their deadlines, [`steer`] carries out what `migration/` wants, [`switch`] a
+//! server's move and [`rebind`] a client's. It begins in [`birth`], and the application speaks to its [`face`].
 
 mod ack_frequency;
+mod birth;
 mod close;
 mod control;
 mod datagrams;
 mod delivery;
 mod dispatch;
 mod early_data;
+mod face;
 mod follow;
 mod gate;
 mod glitches;
@@ -41,33 +44,25 @@ mod versions;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::CipherSuite;
-use rustls::pki_types::{CertificateDer, ServerName};
-
 use crate::cid::{LocalIds, RemoteIds};
-use crate::config::{ClientConfig, Congestion, MigrationConfig, ServerConfig, TransportConfig};
-use crate::crypto::{Handshake, HandshakeSummary, KeyRing};
+use crate::config::{ClientConfig, MigrationConfig, ServerConfig, TransportConfig};
+use crate::crypto::{Handshake, HandshakeSummary};
 use crate::datagram::{self, DatagramEvent};
-use crate::error::{CloseReason, ConnectError, TransportError};
+use crate::error::{CloseReason, TransportError};
 use crate::event::ConnectionEvent;
 use crate::frame::Record;
-use crate::id::{ConnectionId, Dir, PathId, ResetToken, Side, SpaceId, StreamId};
-use crate::net::{FourTuple, Local};
-use crate::packet::{Version, reserved};
-use crate::path::mtu::{Mtu, Sizes};
-use crate::path::{Budget, Path, PathState, Paths, Spin, Validation};
-use crate::recovery::congestion::Window;
-use crate::recovery::{Fates, Pacer, Recovery, Rtt, RttView};
+use crate::id::{ConnectionId, ResetToken, SpaceId};
+use crate::path::{Path, PathState, Paths, Spin};
+use crate::recovery::{Fates, Recovery, RttView};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::stream::{RecvStream, SendStream, StreamLimits, Streams};
+use crate::stream::Streams;
 use crate::time::Instant;
-use crate::varint::VarInt;
 
+pub(crate) use birth::Caller;
 use close::{Closing, Farewell};
 use control::Control;
 pub use datagrams::Datagrams;
@@ -85,7 +80,7 @@ use quic_bit::QuicBit;
 use rebind::Moves;
 use receive::Early;
 use retry::Retried;
-use space::{Space, Spaces};
+use space::Spaces;
 use steer::Steering;
 pub(crate) use transmit::Polled;
 use versions::Versions;
@@ -114,21 +109,6 @@ enum Role {
         /// After a Retry: the ID the client's very first Initial went to.
         before_retry: Option<ConnectionId>,
     },
-}
-
-/// What a client's first packet says, and what its token proves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller {
-    /// The version of its first packet.
-    pub(crate) version: Version,
-    /// The ID it went to.
-    pub(crate) dcid: ConnectionId,
-    /// What the client calls itself.
-    pub(crate) scid: ConnectionId,
-    /// After a Retry: the ID the client's very first Initial went to.
-    pub(crate) before_retry: Option<ConnectionId>,
-    /// Whether the client was shown to be where it says.
-    pub(crate) proved: bool,
 }
 
 /// What the peer's transport parameters said, beyond what a part keeps for itself.
@@ -217,289 +197,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Makes a fresh path with nothing known about it.
-fn fresh_path(
-    config: &TransportConfig,
-    sizes: Sizes,
-    id: PathId,
-    tuple: FourTuple,
-    dcid: ConnectionId,
-    state: PathState,
-) -> Path {
-    let size = sizes.first;
-    Path {
-        id,
-        tuple,
-        dcid,
-        state,
-        rtt: Rtt::new(config.initial_rtt),
-        window: match &config.congestion {
-            Congestion::Known(algorithm) => Window::new(*algorithm, size, config.initial_window),
-            Congestion::Own(make) => Window::with_controller(make(size), size),
-        },
-        pacer: Pacer::new(size),
-        mtu: Mtu::new(sizes),
-        validation: Validation::new(),
-        ping: false,
-        spin: Spin::silent(&dcid),
-        ecn: crate::path::ecn::Validator::new(config.ecn),
-        datagram_size: size,
-    }
-}
-
-/// What both sides are born with.
-struct Birth {
-    now: Instant,
-    versions: Versions,
-    tuple: FourTuple,
-    /// The ID packets go to at first.
-    dcid: ConnectionId,
-    /// The ID we are known by at first.
-    scid: ConnectionId,
-    rng: Box<dyn Rng>,
-    issuer: Arc<Issuer>,
-}
-
 impl Connection {
-    /// Begins a connection as its client; `scid` and `dcid` are random.
-    pub(crate) fn client(
-        now: Instant,
-        tuple: FourTuple,
-        config: Arc<ClientConfig>,
-        server_name: &str,
-        mut rng: Box<dyn Rng>,
-        scid: ConnectionId,
-        issuer: Arc<Issuer>,
-    ) -> Result<Self, ConnectError> {
-        let name = ServerName::try_from(server_name.to_owned())
-            .map_err(|_| ConnectError::ServerName(server_name.to_owned()))?;
-        let dcid = ConnectionId::new(&rng.bytes::<8>()).expect("eight bytes are a connection ID");
-        let version = config.versions.first;
-        let disguise = config.versions.greases.then(|| reserved(rng.bytes()));
-        let versions = Versions::client(version, disguise);
-        let said = versions.information(&config.versions.preferred, &mut *rng);
-        let params = handshake::client_params(&config, scid, said);
-        // Nobody reads on in a flight of a version that nobody knows.
-        let early = config.early_data && versions.disguise().is_none();
-        let tls = handshake::begin_tls(&config, name, params, version, early)
-            .map_err(|e| ConnectError::Tls(e.to_string()))?;
-        let keys = KeyRing::initial(version, &dcid, Side::Client);
-        let transport = Arc::clone(&config.transport);
-        let role = Role::Client { config, first_dcid: dcid, met_server: false, retried: None, tokens: 0 };
-        let birth = Birth { now, versions, tuple, dcid, scid, rng, issuer };
-        // The server's address was chosen by us: nothing limits what we send there (RFC 9000, Section 8.1).
-        let mut connection = Self::new(birth, transport, role, tls, keys, PathState::Validated);
-        connection.notes.push_back(Note::Issued(scid));
-        connection.advance_handshake(now).map_err(|e| ConnectError::Tls(e.reason.to_owned()))?;
-        Ok(connection)
-    }
-
-    /// Begins a connection as its server, upon a client's first Initial.
-    pub(crate) fn server(
-        now: Instant,
-        tuple: FourTuple,
-        config: Arc<ServerConfig>,
-        caller: Caller,
-        rng: Box<dyn Rng>,
-        scid: ConnectionId,
-        issuer: Arc<Issuer>,
-    ) -> Self {
-        let Caller { version, dcid: first_dcid, scid: client_id, before_retry, proved } = caller;
-        let tls = Handshake::server(&config.tls, version);
-        let keys = KeyRing::initial(version, &first_dcid, Side::Server);
-        let transport = Arc::clone(&config.transport);
-        let role = Role::Server { config, first_dcid, before_retry };
-        let versions = Versions::server(version);
-        let birth = Birth { now, versions, tuple, dcid: client_id, scid, rng, issuer };
-        let state = if proved { PathState::Validated } else { PathState::Unproven { budget: Budget::new() } };
-        let mut connection = Self::new(birth, transport, role, tls, keys, state);
-        connection.notes.push_back(Note::Issued(scid));
-        connection.notes.push_back(Note::Issued(first_dcid));
-        connection
-    }
-
-    fn new(
-        birth: Birth,
-        config: Arc<TransportConfig>,
-        role: Role,
-        tls: Handshake,
-        keys: KeyRing,
-        state: PathState,
-    ) -> Self {
-        let Birth { now, versions, tuple, dcid, scid, rng, issuer } = birth;
-        let side = match role {
-            Role::Client { .. } => Side::Client,
-            Role::Server { .. } => Side::Server,
-        };
-        let id_limit = match &role {
-            Role::Client { config, .. } => handshake::id_limit(config),
-            Role::Server { config, .. } => config.transport.active_connection_ids,
-        };
-        let limits = StreamLimits {
-            max_bidi: config.max_bidi_streams,
-            max_uni: config.max_uni_streams,
-            receive_window: config.receive_window,
-            stream_receive_window: config.stream_receive_window,
-            send_buffer: config.send_buffer,
-        };
-        let sizes = Sizes { first: config.datagram_size, hint: None, bound: config.mtu_discovery };
-        let mut connection = Self {
-            phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
-            peer: Peer {
-                ack_delay_exponent: 3,
-                max_ack_delay: Duration::from_millis(25),
-                max_udp_payload_size: u16::MAX,
-                takes_wishes: false,
-            },
-            tls: Some(Box::new(tls)),
-            summary: None,
-            spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
-            recovery: Recovery::new(),
-            paths: Paths::new(|id| fresh_path(&config, sizes, id, tuple, dcid, state)),
-            local_ids: LocalIds::new(scid),
-            remote_ids: RemoteIds::new(dcid, id_limit),
-            streams: Streams::new(side, limits),
-            datagrams: datagram::Datagrams::default(),
-            control: Control::default(),
-            steering: Steering::default(),
-            idle: Idle::new(now, config.idle_timeout, config.keep_alive),
-            early: Early::default(),
-            lures: Lures::default(),
-            quic_bit: QuicBit::default(),
-            marks: Marks::default(),
-            glitches: Glitches::default(),
-            events: VecDeque::new(),
-            notes: VecDeque::new(),
-            stats: Stats::default(),
-            rng,
-            issuer,
-            original_id: scid,
-            versions,
-            moves: Moves::new(scid),
-            early_state: EarlyState::Unused,
-            scratch: None,
-            config,
-            role,
-        };
-        let spin = connection.another_spin(&dcid);
-        connection.paths.home_mut().spin = spin;
-        connection
-    }
-
-    // ---- what the application may say ---------------------------------------------------------
-
-    /// Opens a stream; `None` until the peer permits another ([`StreamEvent::Available`](crate::StreamEvent)), and before
-    /// the handshake is complete unless [early data](Connection::early_data) is exchanged: **that may be replayed**.
-    pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
-        if !self.phase.is_established() && !self.may_speak_early() {
-            return None;
-        }
-        self.streams.open(dir)
-    }
-
-    /// Takes the next stream that the peer opened; `None` if there is none.
-    pub fn accept(&mut self, dir: Dir) -> Option<StreamId> {
-        self.streams.accept(dir)
-    }
-
-    /// The sending half of a stream; `None` if it is unknown, over, or not ours to send on.
-    pub fn send(&mut self, id: StreamId) -> Option<SendStream<'_>> {
-        self.streams.send(id)
-    }
-
-    /// The receiving half of a stream; `None` if it is unknown, over, or not ours to receive on.
-    pub fn recv(&mut self, id: StreamId) -> Option<RecvStream<'_>> {
-        self.streams.recv(id)
-    }
-
-    /// Ends the connection at once; what was not delivered is lost. A reason beyond 256 bytes is cut.
-    pub fn close(&mut self, now: Instant, code: VarInt, reason: &[u8]) {
-        if self.phase.is_open() {
-            self.end(now, Farewell::application(code, reason), CloseReason::Local { code });
-        }
-    }
-
-    /// The server's connection ID of the handshake, at both sides: a name that stays whatever is issued or retired.
-    pub fn original_id(&self) -> ConnectionId {
-        self.original_id
-    }
-
-    /// Where the peer is.
-    pub fn remote(&self) -> SocketAddr {
-        self.paths.home().tuple.remote
-    }
-
-    /// Our own end of the path in use.
-    pub fn local(&self) -> Local {
-        self.paths.home().tuple.local
-    }
-
-    /// Which side we are.
-    pub fn side(&self) -> Side {
-        match self.role {
-            Role::Client { .. } => Side::Client,
-            Role::Server { .. } => Side::Server,
-        }
-    }
-
-    /// The version of QUIC that is spoken; it may change until the handshake is complete (RFC 9368).
-    pub fn version(&self) -> Version {
-        self.versions.current()
-    }
-
-    /// What was counted so far.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// The protocol that ALPN chose, once the handshake is complete.
-    pub fn alpn(&self) -> Option<&[u8]> {
-        self.summary.as_ref().and_then(|s| s.alpn.as_deref())
-    }
-
-    /// The server's name as the client gave it, once the handshake is complete; `None` at a server whose client gave an
-    /// address.
-    pub fn server_name(&self) -> Option<&str> {
-        self.summary.as_ref().and_then(|s| s.server_name.as_deref())
-    }
-
-    /// The peer's certificate and those it was signed with, its own first, once the handshake is complete; none of an
-    /// anonymous client.
-    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        self.summary.as_ref().map_or(&[], |s| &s.peer_certificates)
-    }
-
-    /// The cipher suite of TLS, once the handshake is complete.
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.summary.as_ref().and_then(|s| s.suite)
-    }
-
-    /// Whether the handshake stood on a ticket of an earlier connection instead of certificates; known once it is
-    /// complete.
-    pub fn is_resumed(&self) -> bool {
-        self.summary.as_ref().is_some_and(|summary| summary.resumed)
-    }
-
-    /// Whether the handshake is complete and data flows.
-    pub fn is_established(&self) -> bool {
-        self.phase.is_established()
-    }
-
-    /// Whether the handshake is confirmed (RFC 9001, Section 4.1.2): not before then a client follows its server.
-    pub fn is_confirmed(&self) -> bool {
-        self.phase.is_confirmed()
-    }
-
-    /// Unreliable datagrams on this connection.
-    pub fn datagrams(&mut self) -> Datagrams<'_> {
-        Datagrams::new(self)
-    }
-
-    /// Server migration on this connection.
-    pub fn migration(&mut self) -> Migrations<'_> {
-        Migrations::new(self)
-    }
-
     // ---- what the endpoint asks ---------------------------------------------------------------
 
     pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {

@@ -446,7 +446,7 @@ impl Connection {
     pub(super) fn add_path(&mut self, tuple: FourTuple, dcid: ConnectionId, state: PathState) -> PathId {
         let spin = self.another_spin(&dcid);
         let (config, sizes) = (&self.config, self.sizes());
-        self.paths.add(|id| Path { spin, ..super::fresh_path(config, sizes, id, tuple, dcid, state) })
+        self.paths.add(|id| Path { spin, ..super::birth::fresh_path(config, sizes, id, tuple, dcid, state) })
     }
 
     /// Forgets a path other than home, and gives its connection ID back.

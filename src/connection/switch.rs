@@ -63,7 +63,7 @@ impl Connection {
         let home = self.paths.home();
         let (id, tuple, dcid, sizes) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), self.sizes());
         let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
-        let mut fresh = super::fresh_path(&self.config, sizes, id, tuple, dcid, state);
+        let mut fresh = super::birth::fresh_path(&self.config, sizes, id, tuple, dcid, state);
         fresh.spin = self.another_spin(&dcid);
         fresh.rtt.seed_hint(rtt.smoothed, rtt.variance);
         if !fresh.is_validated() {
