@@ -22,6 +22,8 @@ mod exchange;
 mod picture;
 #[path = "../common/progress.rs"]
 mod progress;
+#[path = "../common/scrambled.rs"]
+mod scrambled;
 #[path = "../common/sizes.rs"]
 mod sizes;
 #[path = "../common/variant.rs"]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use crate::scrambled::scrambled;
+
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
@@ -70,14 +72,6 @@ impl Read for Generated {
         }
         Ok(out.len())
     }
-}
-
-/// SplitMix64: a counter, scrambled.
-fn scrambled(number: u64) -> u64 {
-    let mut word = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

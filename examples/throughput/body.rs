@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+use crate::scrambled::scrambled;
+
 /// Bytes after which the content repeats itself: the largest prime below 2^20.
 const PERIOD: usize = 1_048_573;
 
@@ -63,14 +65,6 @@ impl Body {
 /// Where in the period an offset lies.
 fn place(offset: u64) -> usize {
     usize::try_from(offset % PERIOD as u64).expect("less than the period")
-}
-
-/// SplitMix64: a counter, scrambled.
-fn scrambled(number: u64) -> u64 {
-    let mut word = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

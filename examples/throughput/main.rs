@@ -19,6 +19,8 @@ mod certificates;
 mod driver;
 #[path = "../common/progress.rs"]
 mod progress;
+#[path = "../common/scrambled.rs"]
+mod scrambled;
 #[path = "../common/sizes.rs"]
 mod sizes;
 

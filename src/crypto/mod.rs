@@ -12,6 +12,8 @@ mod rustls;
 mod schedule;
 mod sessions;
 mod stream;
+#[cfg(test)]
+pub mod testing;
 mod token;
 
 #[cfg(test)]

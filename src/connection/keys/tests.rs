@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::KeyLog;
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::{CipherSuite, KeyLog};
 
 use super::*;
 use crate::cid::RandomIds;
 use crate::config::{ClientConfig, ServerConfig};
 use crate::connection::{Caller, Issuer, Polled};
-use crate::crypto::{KeyRing, ResetKey, Secret, Suite};
+use crate::crypto::{KeyRing, ResetKey, Secret, Suite, testing};
 use crate::error::{CloseReason, Code};
 use crate::event::ConnectionEvent;
 use crate::id::{ConnectionId, Dir};
@@ -39,29 +37,9 @@ impl Secrets {
 
 /// Configurations of both sides that trust each other, and what the client's key log is told.
 fn configs() -> (ClientConfig, ServerConfig, Arc<Secrets>) {
-    let provider = Arc::new(rustls::crypto::CryptoProvider {
-        cipher_suites: vec![TLS13_AES_128_GCM_SHA256],
-        ..rustls::crypto::ring::default_provider()
-    });
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key pair");
-    let params = rcgen::CertificateParams::new(vec!["server.test".into()]).expect("a name");
-    let cert = params.self_signed(&key).expect("a certificate");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(cert.der().clone()).expect("a trust anchor");
-    let mut client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let (mut client, server) = testing::pair(Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
     let secrets = Arc::new(Secrets::default());
     client.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("a certificate and its key");
     (ClientConfig::new(Arc::new(client)), ServerConfig::new(Arc::new(server)), secrets)
 }
 

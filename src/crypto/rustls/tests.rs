@@ -2,11 +2,10 @@
 
 use std::sync::Mutex;
 
-use ::rustls::pki_types::PrivateKeyDer;
-use ::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use ::rustls::{ClientConfig, ServerConfig};
 
 use super::*;
-use crate::crypto::{KeyRing, Standing};
+use crate::crypto::{KeyRing, Standing, testing};
 use crate::frame::Ping;
 use crate::id::ConnectionId;
 use crate::packet::{Allowance, DatagramWriter, Header};
@@ -18,33 +17,8 @@ struct Configs {
     server: ServerConfig,
 }
 
-fn provider(suite: Option<CipherSuite>) -> Arc<::rustls::crypto::CryptoProvider> {
-    let mut provider = ::rustls::crypto::ring::default_provider();
-    provider.cipher_suites.retain(|known| suite.is_none_or(|suite| known.suite() == suite));
-    Arc::new(provider)
-}
-
 fn configs_with(suite: Option<CipherSuite>) -> Configs {
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key pair");
-    let params = rcgen::CertificateParams::new(vec!["server.test".into()]).expect("a name");
-    let cert = params.self_signed(&key).expect("a certificate");
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).expect("a trust anchor");
-    let versions = [&::rustls::version::TLS13];
-    let mut client = ClientConfig::builder_with_provider(provider(suite))
-        .with_protocol_versions(&versions)
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.alpn_protocols = vec![b"test".to_vec()];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
-    let mut server = ServerConfig::builder_with_provider(provider(suite))
-        .with_protocol_versions(&versions)
-        .expect("TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("a certificate and its key");
-    server.alpn_protocols = vec![b"test".to_vec()];
+    let (client, server) = testing::pair(suite);
     Configs { client, server }
 }
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use rustls::pki_types::PrivateKeyDer;
-
 use super::*;
 use crate::config::{ClientConfig, EndpointConfig, TransportConfig};
-use crate::crypto::{KeyRing, Opened, Standing};
+use crate::crypto::{KeyRing, Opened, Standing, testing};
 use crate::error::CloseReason;
 use crate::event::{ConnectionEvent, Event, Output};
 use crate::id::{Side, SpaceId};
@@ -23,26 +21,7 @@ fn path(remote: &str) -> FourTuple {
 
 /// Configurations of both sides that trust each other.
 fn configs() -> (Arc<ClientConfig>, EndpointConfig) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key pair");
-    let params = rcgen::CertificateParams::new(vec!["server.test".into()]).expect("a name");
-    let cert = params.self_signed(&key).expect("a certificate");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(cert.der().clone()).expect("a trust anchor");
-    let mut client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.alpn_protocols = vec![b"test".to_vec()];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
-    let mut server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("a certificate and its key");
-    server.alpn_protocols = vec![b"test".to_vec()];
+    let (client, server) = testing::pair(None);
     let server = EndpointConfig::server(Arc::new(ServerConfig::new(Arc::new(server))));
     (Arc::new(ClientConfig::new(Arc::new(client))), server)
 }
