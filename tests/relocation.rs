@@ -328,6 +328,28 @@ fn a_server_without_connections_is_ready_and_settled_at_once() {
 }
 
 #[test]
+fn a_plan_is_pending_until_it_is_carried_out_or_cancelled_or_given_up() {
+    let mut scene =
+        Stage::new(Play::Symmetric).patience(secs(10), secs(30)).client(Client::echoes(1000, ms(20)));
+    scene.world.run_for(ms(300));
+    let pending = |scene: &Scene| scene.world.at(scene.server).endpoint().is_relocation_pending();
+    assert!(!pending(&scene));
+    scene.prepare(AWAY);
+    assert!(pending(&scene));
+    scene.world.cancel(scene.server);
+    assert!(!pending(&scene));
+    scene.prepare(AWAY);
+    scene.world.relocate(scene.server, AWAY, ms(50));
+    assert!(!pending(&scene));
+    scene.world.run_for(secs(2));
+    scene.prepare(HOME);
+    scene.world.run_for(secs(9));
+    assert!(pending(&scene));
+    scene.world.run_for(secs(3));
+    assert!(!pending(&scene));
+}
+
+#[test]
 fn a_plan_that_cannot_be_changes_nothing() {
     let mut scene = Stage::new(Play::Reactive).client(Client::echoes(50, ms(20)));
     scene.world.run_for(ms(300));

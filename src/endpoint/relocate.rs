@@ -99,6 +99,14 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Whether a plan is pending: made, and neither carried out nor cancelled nor given up at the migration deadline. While
+    /// one is, no new connection is begun.
+    ///
+    /// May be asked at any time: whoever steers a move need not have heard every event.
+    pub fn is_relocation_pending(&self) -> bool {
+        !self.relocating.machine.admits()
+    }
+
     fn migration_deadline(&self) -> Duration {
         let migration = self.config.server.as_ref().and_then(|server| server.migration.as_ref());
         migration.map_or(DEFAULT_DEADLINE, |migration| migration.deadline)
