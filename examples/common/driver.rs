@@ -27,7 +27,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smallvec::SmallVec;
 
-use socket::Socket;
+pub use socket::Socket;
 pub use traffic::Traffic;
 
 /// Trains taken from a socket by one system call, at most: 32 where the kernel can give several.
@@ -123,8 +123,25 @@ impl Driver {
     ///
     /// As [`bind`](Self::bind).
     pub fn rebind(&mut self, key: SocketKey, address: SocketAddr) -> io::Result<()> {
-        self.sockets[key.0 as usize] = Socket::bind(key, address)?;
+        let socket = Socket::bind(key, address)?;
+        self.take_up(socket);
         Ok(())
+    }
+
+    /// Puts a socket, opened meanwhile, in the place of the one that is called the same, which is closed.
+    pub fn take_up(&mut self, socket: Socket) {
+        let place = socket.key().0 as usize;
+        self.sockets[place] = socket;
+    }
+
+    /// Sets all options of a socket again, and looks again where it is bound: for a process that was moved, sockets and
+    /// all, and whose sockets are not quite what they were.
+    ///
+    /// # Errors
+    ///
+    /// The socket is beyond use.
+    pub fn refresh(&mut self, key: SocketKey) -> io::Result<()> {
+        self.sockets[key.0 as usize].refresh()
     }
 
     /// Where a socket is bound.
@@ -147,33 +164,51 @@ impl Driver {
     pub fn receive(
         &mut self,
         until: Option<Instant>,
-        mut deliver: impl FnMut(Instant, Arrival, &mut [u8]),
+        deliver: impl FnMut(Instant, Arrival, &mut [u8]),
     ) -> io::Result<()> {
-        // Where something was there is probably more. Now and then the other sockets have their turn.
-        self.unasked += 1;
-        if self.unasked > TURNS_UNASKED || !self.take_in(&mut deliver)? {
-            self.unasked = 0;
-            self.wait(until)?;
-            self.take_in(&mut deliver)?;
-        }
-        Ok(())
+        self.receive_beside(until, &[], deliver).map(|_| ())
     }
 
-    /// Waits until a socket has something, and remembers which ones have.
-    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+    /// The same, and waits no longer once something else has happened that the application asks for; whether it has.
+    ///
+    /// While sockets are busy the application's are looked at now and then, as other sockets are.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_beside(
+        &mut self,
+        until: Option<Instant>,
+        others: &[PollFd<'_>],
+        mut deliver: impl FnMut(Instant, Arrival, &mut [u8]),
+    ) -> io::Result<bool> {
+        // Where something was there is probably more. Now and then the other sockets have their turn.
+        self.unasked += 1;
+        if self.unasked <= TURNS_UNASKED && self.take_in(&mut deliver)? {
+            return Ok(false);
+        }
+        self.unasked = 0;
+        let called = self.wait(until, others)?;
+        self.take_in(&mut deliver)?;
+        Ok(called)
+    }
+
+    /// Waits until a socket has something, and remembers which ones have; whether one of the others has.
+    fn wait(&mut self, until: Option<Instant>, others: &[PollFd<'_>]) -> io::Result<bool> {
         let Self { clock, sockets, ready, traffic, .. } = self;
         let timeout = until.map(|until| timespec(until.since(clock.now())));
-        let mut waiting: SmallVec<[PollFd<'_>; 16]> =
-            sockets.iter().map(|socket| PollFd::new(socket.udp(), PollFlags::IN)).collect();
+        let own = sockets.iter().map(|socket| PollFd::new(socket.udp(), PollFlags::IN));
+        let mut waiting: SmallVec<[PollFd<'_>; 16]> = own.chain(others.iter().cloned()).collect();
         traffic.waits += 1;
         match poll(&mut waiting, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let has_something = |fd: &PollFd<'_>| !fd.revents().is_empty();
         ready.clear();
-        let heard = sockets.iter().zip(&waiting).filter(|(_, fd)| !fd.revents().is_empty());
-        ready.extend(heard.map(|(socket, _)| socket.local().socket));
-        Ok(())
+        let heard = sockets.iter().zip(&waiting).filter(|(_, fd)| has_something(fd));
+        ready.extend(heard.map(|(socket, _)| socket.key()));
+        Ok(waiting[sockets.len()..].iter().any(has_something))
     }
 
     /// Hands over one burst of each socket that is ready; whether there was any.
@@ -315,6 +350,53 @@ mod tests {
         let to = driver.address(there);
         send(&mut driver, here, to, 100, 0, Ecn::NotEct);
         assert_eq!(arrivals(&mut driver), [(there, Ecn::NotEct, 100)]);
+    }
+
+    #[test]
+    fn a_socket_that_lost_its_options_has_them_again() {
+        let (mut driver, here, there) = two_sockets();
+        let to = driver.address(there);
+        let mark = |driver: &mut Driver| {
+            send(driver, here, to, 100, 0, Ecn::Ect0);
+            arrivals(driver).into_iter().map(|(_, mark, _)| mark).collect::<Vec<_>>()
+        };
+        assert_eq!(mark(&mut driver), [Ecn::Ect0]);
+        // One of those that CRIU loses.
+        let lost = rustix::net::sockopt::set_ip_recvtos(driver.sockets[there.0 as usize].udp(), false);
+        lost.expect("the kernel knows the option");
+        assert_eq!(mark(&mut driver), [Ecn::NotEct]);
+        driver.refresh(there).expect("the socket is sound");
+        assert_eq!((driver.address(there), mark(&mut driver)), (to, vec![Ecn::Ect0]));
+    }
+
+    #[test]
+    fn something_else_ends_the_wait_and_is_told() {
+        use std::io::Write;
+        let (mut driver, ..) = two_sockets();
+        let (mut far, near) = std::os::unix::net::UnixStream::pair().expect("the kernel has two");
+        let wait = |driver: &mut Driver, until| {
+            let other = [PollFd::new(&near, PollFlags::IN)];
+            driver.receive_beside(until, &other, |_, _, _| {}).expect("the sockets are sound")
+        };
+        assert!(!wait(&mut driver, Some(Instant::ZERO)));
+        far.write_all(b"!").expect("there is room");
+        // Without an end to the wait: else this would never return.
+        assert!(wait(&mut driver, None));
+    }
+
+    /// The host that a server has left answers what is sent there with an ICMP message, which the kernel reports to a
+    /// connected socket as an error of whatever it is asked next.
+    #[test]
+    fn a_connected_socket_outlives_that_its_peer_is_gone() {
+        let (mut driver, here, there) = two_sockets();
+        let former = driver.address(there);
+        driver.sockets[here.0 as usize].udp().connect(former).expect("it is there");
+        driver.rebind(there, LOOPBACK.into()).expect("loopback has a free port");
+        for _ in 0..3 {
+            // Sent, or not since an error was waiting; received, or that error.
+            let _ = driver.sockets[here.0 as usize].udp().send(b"?");
+            assert_eq!(arrivals(&mut driver), []);
+        }
     }
 
     #[test]

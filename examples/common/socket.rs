@@ -37,11 +37,23 @@ impl Socket {
     /// Opens a socket that the driver calls `key`.
     pub fn bind(key: SocketKey, address: SocketAddr) -> io::Result<Self> {
         let udp = UdpSocket::bind(address)?;
-        let state = UdpSocketState::new((&udp).into())?;
-        // Larger buffers are a favour, not a need: what the kernel drops, QUIC sends again.
-        let _ = state.set_recv_buffer_size((&udp).into(), KERNEL_BUFFER);
-        let _ = state.set_send_buffer_size((&udp).into(), KERNEL_BUFFER);
-        Ok(Self { key, address: udp.local_addr()?, udp, state, typical: 0 })
+        Ok(Self { key, address: udp.local_addr()?, state: set_options(&udp)?, udp, typical: 0 })
+    }
+
+    /// Sets all options again, and looks again where it is bound.
+    ///
+    /// A socket that was restored with its process has some of them no longer, and nobody says which: CRIU 4.2 loses
+    /// those by which ECN marks and, on a socket of both families, local addresses are read, fragments are forbidden,
+    /// and datagrams are gathered into trains.
+    pub fn refresh(&mut self) -> io::Result<()> {
+        self.state = set_options(&self.udp)?;
+        self.address = self.udp.local_addr()?;
+        Ok(())
+    }
+
+    /// What the driver calls it.
+    pub fn key(&self) -> SocketKey {
+        self.key
     }
 
     /// The socket itself, to be waited for.
@@ -145,6 +157,15 @@ impl Socket {
                 .and_then(|stride| stride.try_into().ok()),
         }
     }
+}
+
+/// Switches on all that there is.
+fn set_options(udp: &UdpSocket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(udp.into())?;
+    // Larger buffers are a favour, not a need: what the kernel drops, QUIC sends again.
+    let _ = state.set_recv_buffer_size(udp.into(), KERNEL_BUFFER);
+    let _ = state.set_send_buffer_size(udp.into(), KERNEL_BUFFER);
+    Ok(state)
 }
 
 fn codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
