@@ -16,7 +16,11 @@ mod environment;
 mod folder;
 mod moving;
 mod options;
+#[cfg(test)]
+mod places;
 mod plan;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod quinn_tests;
 mod request;

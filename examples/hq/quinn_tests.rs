@@ -11,7 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::case::Case;
-use crate::tests::{Places, Server, program};
+use crate::places::Places;
+use crate::tests::{Server, program};
 use crate::tls::{self, Identity, Trust};
 
 /// The longest request that quinn's end reads, in bytes.

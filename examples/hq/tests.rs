@@ -1,134 +1,44 @@
 //! Both ends as processes on loopback, told what to do as the runner tells them: by their environment alone.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use clap::Parser;
 
-use crate::folder::Folder;
 use crate::options::Options;
+use crate::places::Places;
+use crate::process::{self, Process};
 use crate::tls::Identity;
-
-/// Set for processes that are to be the program instead of its tests.
-const BE_THE_PROGRAM: &str = "HQ_BE_THE_PROGRAM";
 
 /// Not a test: the other tests run this very executable, and here it becomes the program.
 #[test]
 fn the_program() {
-    let Some(line) = std::env::var(BE_THE_PROGRAM).ok() else { return };
-    println!();
-    std::process::exit(crate::run(Options::parse_from(line.split_whitespace())).into());
+    if let Some(line) = process::line_to_be() {
+        std::process::exit(crate::run(Options::parse_from(line.split_whitespace())).into());
+    }
 }
 
 /// The program, with these arguments and no environment of the runner's.
 pub fn program(arguments: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("it has a name"));
-    command.args(["--exact", "tests::the_program", "--nocapture", "--quiet"]);
-    command.env(BE_THE_PROGRAM, format!("hq {arguments}"));
-    for variable in
-        ["ROLE", "TESTCASE", "REQUESTS", "SSLKEYLOGFILE", "HOST", "PORT", "WWW", "DOWNLOADS", "CERTS"]
-    {
-        command.env_remove(variable);
-    }
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    process::program(&format!("hq {arguments}"))
 }
 
 /// A server that runs until it is dropped.
 pub struct Server {
-    child: Child,
+    process: Process,
     pub port: u16,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("it can be run");
-        let out = child.stdout.take().expect("it is piped");
-        let mut server = Self { child, port: 0, lines: BufReader::new(out).lines() };
-        let line = server.line("listening on ");
-        server.port = line.rsplit_once(':').expect("an address").1.parse().expect("a port");
-        server
+    fn start(command: Command) -> Self {
+        let mut process = Process::start(command);
+        let line = process.line("listening on ");
+        let port = line.rsplit_once(':').expect("an address").1.parse().expect("a port");
+        Self { process, port }
     }
-
-    /// The next line that begins like this, without its beginning.
-    fn line(&mut self, beginning: &str) -> String {
-        let lines = self.lines.by_ref().map_while(Result::ok);
-        let mut such = lines.filter_map(|line| line.strip_prefix(beginning).map(str::to_owned));
-        such.next().unwrap_or_else(|| panic!("the server never says {beginning}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The places of one run, as the runner lays them out.
-pub struct Places {
-    folder: Folder,
 }
 
 impl Places {
-    pub fn new() -> Self {
-        let folder = Folder::new();
-        for name in ["www", "downloads", "certs"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder can be made");
-        }
-        let places = Self { folder };
-        places.certify(1);
-        places
-    }
-
-    /// Makes the runner's certificates: `length` of them from the server's to the one below the CA's.
-    fn certify(&self, length: usize) {
-        let key = || rcgen::KeyPair::generate().expect("a key can be made");
-        let params = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            rcgen::CertificateParams::new(names).expect("names")
-        };
-        let authority = |number: usize| {
-            let mut params = params(&[]);
-            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            params.distinguished_name.push(rcgen::DnType::OrganizationName, format!("authority {number}"));
-            params
-        };
-        let mut issuer = rcgen::Issuer::new(authority(0), key());
-        let root = authority(0).self_signed(issuer.key()).expect("a certificate can be made");
-        self.folder.write("certs/ca.pem", root.pem().as_bytes());
-        let mut chain = String::new();
-        for number in 1..length {
-            let key = key();
-            let certificate = authority(number).signed_by(&key, &issuer).expect("it can be certified");
-            chain.insert_str(0, &certificate.pem());
-            issuer = rcgen::Issuer::new(authority(number), key);
-        }
-        let key = key();
-        let leaf = params(&["localhost"]).signed_by(&key, &issuer).expect("it can be certified");
-        chain.insert_str(0, &leaf.pem());
-        self.folder.write("certs/cert.pem", chain.as_bytes());
-        self.folder.write("certs/priv.key", key.serialize_pem().as_bytes());
-    }
-
-    pub fn place(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Files of these lengths, whose contents nobody mistakes for another's.
-    pub fn files(&self, lengths: &[usize]) -> Vec<String> {
-        let file = |(number, len): (usize, &usize)| {
-            let name = format!("file-{number}");
-            let contents: Vec<u8> = (0..*len).map(|at| (at * 31 + at / 251 + number * 7) as u8).collect();
-            self.folder.write(&format!("www/{name}"), &contents);
-            name
-        };
-        lengths.iter().enumerate().map(file).collect()
-    }
-
     fn environment(&self, command: &mut Command, role: &str, case: &str) {
         command.env("ROLE", role).env("TESTCASE", case);
         command.env("SSLKEYLOGFILE", self.place(&format!("{role}.keys")));
@@ -158,14 +68,6 @@ impl Places {
         let urls = names.iter().map(|name| format!("https://localhost:{port}/{name}"));
         command.env("REQUESTS", urls.collect::<Vec<_>>().join(" "));
         command.output().expect("it can be run")
-    }
-
-    pub fn assert_fetched(&self, names: &[String]) {
-        for name in names {
-            let read = |place: &str| std::fs::read(self.place(place).join(name));
-            let (sent, received) = (read("www").expect("it was written"), read("downloads"));
-            assert!(received.is_ok_and(|received| received == sent), "{name} did not arrive as it was");
-        }
     }
 
     /// How often a secret of this name was logged.
@@ -379,6 +281,6 @@ fn a_server_makes_its_own_certificate_and_moves_while_it_serves() {
         .expect("it can be run");
         assert!(client.status.success(), "{strategy}: {}", String::from_utf8_lossy(&client.stderr));
         places.assert_fetched(&names);
-        assert_eq!(server.line("moved to "), to.to_string());
+        assert_eq!(server.process.line("moved to "), to.to_string());
     }
 }
