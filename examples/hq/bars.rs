@@ -28,6 +28,11 @@ impl Bars {
         self.bytes.inc(bytes);
     }
 
+    /// Says something, above the line if there is one.
+    pub fn say(&self, what: &str) {
+        self.all.suspend(|| println!("{what}"));
+    }
+
     /// A file has come to its end.
     pub fn end(&self) {
         self.files.inc(1);

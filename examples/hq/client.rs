@@ -119,8 +119,8 @@ impl Client {
             Versions::Only(version) => config.versions(&[version]),
         }
         .map_err(|error| error.to_string())?;
-        if plan.follows {
-            let all = MigrationConfig::new(StrategySet::ALL);
+        if let Some(seek) = plan.follows {
+            let all = MigrationConfig::new(StrategySet::ALL).seek(seek);
             config = config.migration(all).map_err(|error| error.to_string())?;
         }
         config = config.early_data(plan.part.zero_rtt);
@@ -164,13 +164,15 @@ impl Client {
                     session.on_event(now, endpoint, of, &event);
                 }
             });
+            for note in session.notes.drain(..) {
+                bars.say(&format!("{authority}: {note}"));
+            }
             // Usually tickets have come before the first file; if they were lost, they come again before long.
             if *waits && session.is_over() && end.is_none() {
                 let rtt = endpoint.connection(handle).map(|connection| connection.path().rtt);
                 end = Some(driver.now() + rtt.unwrap_or_default() * 3);
             }
         }
-        session.notes.iter().for_each(|note| println!("{authority}: {note}"));
         if let Some(connection) = endpoint.connection_mut(handle) {
             connection.close(driver.now(), VarInt::ZERO, b"");
         }

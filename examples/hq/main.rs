@@ -15,6 +15,7 @@ mod environment;
 #[cfg(test)]
 mod folder;
 mod moving;
+mod notes;
 mod options;
 #[cfg(test)]
 mod places;

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use peregrine::Version;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use peregrine::{SeekPolicy, Version};
 
 use crate::case::{Case, Split, Versions};
 use crate::environment::Environment;
@@ -41,7 +41,7 @@ Examples:
 
   Let the server move to another address two seconds after its first client has come:
       cargo run --release --example hq -- server --migrate symmetric:127.0.0.2:4433@2s
-      cargo run --release --example hq -- client --ca target/hq-ca.pem --follow https://localhost:4433/FILE
+      cargo run --release --example hq -- client --ca target/hq-ca.pem --migrate https://localhost:4433/FILE
 
 As an endpoint of the QUIC interop runner it needs no options: ROLE, TESTCASE, REQUESTS, SSLKEYLOGFILE, HOST,
 PORT, WWW, DOWNLOADS and CERTS say everything, and any option overrides them. docs/interop.md has more.
@@ -68,6 +68,24 @@ enum Role {
     /// Fetch files, store them, and exit
     #[command(after_help = EXAMPLES)]
     Client(ClientOptions),
+}
+
+/// When a client looks for a server that has said where it goes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Seeking {
+    /// When it falls silent
+    Reactive,
+    /// At once
+    Proactive,
+}
+
+impl From<Seeking> for SeekPolicy {
+    fn from(seeking: Seeking) -> Self {
+        match seeking {
+            Seeking::Reactive => Self::Reactive,
+            Seeking::Proactive => Self::Proactive,
+        }
+    }
 }
 
 /// What both roles have.
@@ -176,9 +194,18 @@ struct ClientOptions {
     )]
     rebind: Option<When>,
 
-    /// Follow a server that moves
-    #[arg(long)]
-    follow: bool,
+    /// Follow a server that moves, and tell what happens: look for it when it falls silent (=reactive), or as soon as it
+    /// has said where it goes (=proactive)
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        alias = "follow",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "reactive"
+    )]
+    migrate: Option<Seeking>,
 
     #[command(flatten)]
     common: Common,
@@ -324,7 +351,7 @@ impl ClientOptions {
             trust,
             part,
             rebind: self.rebind,
-            follows: self.follow,
+            follows: self.migrate.map(SeekPolicy::from),
             key_log: self.common.key_log(environment),
         })
     }
@@ -431,6 +458,22 @@ mod tests {
         );
         let plan = client("hq client --insecure https://localhost:4433/a", &[]);
         assert_eq!(plan.trust, Trust::Anybody);
+    }
+
+    #[test]
+    fn a_client_follows_a_server_in_the_way_it_is_told_to() {
+        let follows = |how: &str| {
+            let line = format!("hq client --insecure{how} https://localhost:4433/a");
+            planned(&line, &[]).map(|plan| match plan {
+                Plan::Client(plan) => plan.follows,
+                Plan::Server(_) => panic!("it is a client"),
+            })
+        };
+        assert_eq!(follows(""), Ok(None));
+        assert_eq!(follows(" --migrate"), Ok(Some(SeekPolicy::Reactive)));
+        assert_eq!(follows(" --follow"), Ok(Some(SeekPolicy::Reactive)));
+        assert_eq!(follows(" --migrate=proactive"), Ok(Some(SeekPolicy::Proactive)));
+        assert!(follows(" --migrate=never").is_err());
     }
 
     #[test]

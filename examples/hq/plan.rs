@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use peregrine::SeekPolicy;
+
 use crate::case::{ClientPart, ServerPart};
 use crate::moving::Order;
 use crate::session::Errand;
@@ -62,8 +64,8 @@ pub struct ClientPlan {
     pub part: ClientPart,
     /// When to move to another port.
     pub rebind: Option<When>,
-    /// Whether to follow a server that moves.
-    pub follows: bool,
+    /// How to follow a server that moves, if at all.
+    pub follows: Option<SeekPolicy>,
     /// Where secrets go.
     pub key_log: Option<PathBuf>,
 }

@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use peregrine::{
-    Connection, ConnectionEvent, ConnectionHandle, Dir, EarlyData, Endpoint, Instant, PathEvent, ReadError,
-    StreamEvent, StreamId, VarInt, Version, WriteError,
+    Connection, ConnectionEvent, ConnectionHandle, Dir, EarlyData, Endpoint, Instant, ReadError, StreamEvent,
+    StreamId, VarInt, WriteError,
 };
 
 use crate::bars::Bars;
+use crate::notes;
 use crate::request::{Fault, request};
 use crate::url::Url;
 
@@ -43,7 +44,7 @@ pub struct Session<'a> {
     pub is_early: bool,
     /// When the handshake was complete.
     pub since: Option<Instant>,
-    /// What is worth knowing of it.
+    /// What is worth knowing of it and was not said yet.
     pub notes: Vec<String>,
     /// What went wrong, in sentences.
     pub faults: Vec<String>,
@@ -95,11 +96,11 @@ impl<'a> Session<'a> {
         }
         let Some(connection) = endpoint.connection_mut(self.handle) else { return };
         match event {
-            ConnectionEvent::Connected { .. } => {
+            ConnectionEvent::Connected { migration } => {
                 self.since = Some(now);
-                let resumed = if connection.is_resumed() { ", resumed" } else { "" };
                 self.is_resumed = connection.is_resumed();
-                self.notes.push(format!("QUIC version {}{resumed}", number(connection.version())));
+                self.notes.push(notes::connected(connection));
+                self.notes.extend(migration.map(notes::agreed));
                 self.ask(connection);
             }
             ConnectionEvent::EarlyData(EarlyData::Offered) => self.ask(connection),
@@ -110,7 +111,8 @@ impl<'a> Session<'a> {
             ConnectionEvent::EarlyData(EarlyData::Rejected) => {
                 self.notes.push("0-RTT was rejected, and said again".to_owned());
             }
-            ConnectionEvent::Path(event) => self.notes.extend(in_words(event)),
+            ConnectionEvent::Path(event) => self.notes.extend(notes::path(event)),
+            ConnectionEvent::Migration(event) => self.notes.extend(notes::migration(event)),
             ConnectionEvent::Stream(StreamEvent::Available { .. }) => self.ask(connection),
             ConnectionEvent::Stream(StreamEvent::Writable { id }) => self.write(connection, *id),
             ConnectionEvent::Stream(StreamEvent::Readable { id }) => self.read(connection, *id),
@@ -193,27 +195,6 @@ impl<'a> Session<'a> {
             None => self.fetched += 1,
             Some(fault) => self.faults.push(format!("{}: {fault}", download.errand.url)),
         }
-    }
-}
-
-/// What is worth saying of a path.
-fn in_words(event: &PathEvent) -> Option<String> {
-    match event {
-        PathEvent::Validated { path, .. } => Some(format!("reaches {} by another path", path.remote)),
-        PathEvent::Failed { path } => Some(format!("does not reach {} by another path", path.remote)),
-        PathEvent::Preferred { path } => {
-            Some(format!("goes on at {}, which the server prefers", path.remote))
-        }
-        PathEvent::Refused { address } => Some(format!("does not go to {address}, which the server prefers")),
-        _ => None,
-    }
-}
-
-/// What a version is called.
-fn number(version: Version) -> u8 {
-    match version {
-        Version::V1 => 1,
-        Version::V2 => 2,
     }
 }
 

@@ -271,7 +271,7 @@ fn a_server_makes_its_own_certificate_and_moves_while_it_serves() {
             path("made.pem"),
         )));
         let client = program(&format!(
-            "client --ca {} --out {} --follow https://localhost:{}/{}",
+            "client --ca {} --out {} --migrate https://localhost:{}/{}",
             path("made.pem"),
             path("downloads"),
             server.port,
@@ -281,6 +281,9 @@ fn a_server_makes_its_own_certificate_and_moves_while_it_serves() {
         .expect("it can be run");
         assert!(client.status.success(), "{strategy}: {}", String::from_utf8_lossy(&client.stderr));
         places.assert_fetched(&names);
+        let said = String::from_utf8_lossy(&client.stdout);
+        assert!(said.contains(&format!("the server may move: {strategy}\n")), "{said}");
+        assert!(said.contains(&format!("goes on at {to} ({strategy})\n")), "{said}");
         assert_eq!(server.process.line("moved to "), to.to_string());
     }
 }
