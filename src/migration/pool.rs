@@ -84,8 +84,9 @@ impl Members {
     pub fn round(&mut self, home: SocketAddr) -> Vec<SocketAddr> {
         self.scheduler.set_current(MigrationTarget::single(home));
         let mut round = Vec::with_capacity(self.count);
-        // A scheduler of the embedder's that never ends its round is cut short.
-        for _ in 0..=self.limit {
+        // All members, the current address, and the end of the round: a scheduler of the embedder's that goes on and on is
+        // cut short.
+        for _ in 0..self.limit.saturating_add(2) {
             let Some(target) = self.scheduler.next() else { break };
             if let Some(address) = target.like(home).filter(|address| *address != home)
                 && !round.contains(&address)
@@ -225,6 +226,51 @@ mod tests {
         let round = members.round(address("10.0.0.1:1"));
         assert_eq!(round, [address("10.0.0.2:1"), address("10.0.0.3:1")]);
         assert_eq!(members.round(address("10.0.0.1:1")), round);
+    }
+
+    #[test]
+    fn a_full_pool_is_asked_in_every_round() {
+        let mut members = members(2, &["10.0.0.2:1", "10.0.0.3:1"]);
+        for _ in 0..3 {
+            let round = members.round(address("10.0.0.1:1"));
+            assert_eq!(round, [address("10.0.0.2:1"), address("10.0.0.3:1")]);
+        }
+    }
+
+    /// Goes on and on.
+    #[derive(Default)]
+    struct Endless(Cycle);
+
+    impl AddressScheduler for Endless {
+        fn insert(&mut self, target: MigrationTarget) -> bool {
+            self.0.insert(target)
+        }
+        fn contains(&self, address: SocketAddr) -> bool {
+            self.0.contains(address)
+        }
+        fn set_current(&mut self, _: Option<MigrationTarget>) {}
+        fn current(&self) -> Option<MigrationTarget> {
+            None
+        }
+        fn next(&mut self) -> Option<MigrationTarget> {
+            self.0.next().or_else(|| self.0.next())
+        }
+        fn restart(&mut self) {}
+        fn members(&self, each: &mut dyn FnMut(MigrationTarget)) {
+            self.0.members(each);
+        }
+    }
+
+    #[test]
+    fn a_scheduler_that_ends_no_round_asks_everybody_once() {
+        let mut members = Members::new(Box::new(Endless::default()), 3);
+        members.insert(target("10.0.0.2:1"));
+        members.insert(target("10.0.0.3:1"));
+        for _ in 0..2 {
+            let mut round = members.round(address("10.0.0.1:1"));
+            round.sort();
+            assert_eq!(round, [address("10.0.0.2:1"), address("10.0.0.3:1")]);
+        }
     }
 
     #[test]
