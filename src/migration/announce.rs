@@ -26,12 +26,14 @@ pub struct Announcement {
     due: bool,
     /// Datagrams of data sent since the last announcement.
     data: u32,
+    /// Whether the client has a SERVER_MIGRATED of this move.
+    is_read: bool,
 }
 
 impl Announcement {
     /// To be said for the first time at `at`.
     pub fn new(at: Instant) -> Self {
-        Self { heard: Heard::Nothing { next: at, said: 0 }, due: false, data: 0 }
+        Self { heard: Heard::Nothing { next: at, said: 0 }, due: false, data: 0, is_read: false }
     }
 
     /// Whether it is to be said now.
@@ -75,6 +77,11 @@ impl Announcement {
             self.due = false;
         }
         first
+    }
+
+    /// A SERVER_MIGRATED of this move was acknowledged. Whether it was the first.
+    pub fn on_read(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_read, true)
     }
 
     /// The client sent a challenge: it has not finished.

@@ -380,9 +380,13 @@ impl Server {
             Record::ServerMigration { migration } if migration == self.migration => {
                 self.on_notice_acked(now, actions);
             }
-            Record::ServerMigrated { migration } if migration == self.migration && self.has_moved() => {
-                let kind = FrameKind::ServerMigrated;
-                actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
+            Record::ServerMigrated { migration } if migration == self.migration => {
+                if let State::Moved { announcement, .. } = &mut self.state
+                    && announcement.on_read()
+                {
+                    let kind = FrameKind::ServerMigrated;
+                    actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
+                }
             }
             Record::PoolMigrationAddress { member } => {
                 let Some(target) = self.pool.acked(member) else { return };

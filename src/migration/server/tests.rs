@@ -6,6 +6,7 @@ use crate::negotiation::Strategy::{self, Explicit, Pool as Pooled, Symmetric, Sy
 use crate::negotiation::{StrategySet, select};
 use crate::packet::{Allowance, DatagramWriter, Header};
 
+mod acks;
 mod anything;
 mod moves;
 mod orders;

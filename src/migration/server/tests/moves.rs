@@ -1,4 +1,4 @@
-//! What a server says when it has moved, who moves along, and when the move is over (server-migration rules, 3.1, 3.4
+//! What a server says when it has moved, who moves along, and when the move is over (server-migration rules, 3.1, 3.4,
 //! 4.5 and 4.8).
 
 use super::*;
@@ -46,14 +46,33 @@ fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard() {
 }
 
 #[test]
-fn acknowledgements_of_an_earlier_migration_are_ignored() {
+fn a_lost_server_migrated_is_said_again_by_the_clock_alone_and_never_once_the_client_was_heard() {
     let mut server = server(&[Symmetric]);
     relocate(&mut server, 0);
-    let [first] = written(&mut server)[..] else { panic!("one frame") };
-    relocate(&mut server, 100);
-    assert!(acked(&mut server, 120, first).is_empty());
-    let [second] = written(&mut server)[..] else { panic!("one frame") };
-    assert_eq!(acked(&mut server, 140, second), [acknowledged(FrameKind::ServerMigrated)]);
+    let [record] = written(&mut server)[..] else { panic!("one frame") };
+    step(&mut server, 0, ServerInput::Announced);
+    step(&mut server, 50, ServerInput::Lost(record));
+    assert_eq!(written(&mut server), [], "its loss alone brings nothing");
+    step(&mut server, 100, ServerInput::Due);
+    assert!(matches!(written(&mut server)[..], [Record::ServerMigrated { .. }]));
+    step(&mut server, 120, ServerInput::AckedAfterSwitch);
+    step(&mut server, 130, ServerInput::Lost(record));
+    assert_eq!(written(&mut server), []);
+}
+
+#[test]
+fn a_pool_outlives_its_moves_and_is_not_told_again() {
+    let mut server = server_with(&[Pooled], &[target(2), target(3)]);
+    assert_eq!(written(&mut server).len(), 2);
+    for member in [0, 1] {
+        acked(&mut server, 5, Record::PoolMigrationAddress { member });
+    }
+    for now in [10, 20] {
+        assert_eq!(prepare(&mut server, now, MoveOrder::Pool), Ok(vec![ready(Pooled)]));
+        relocate(&mut server, now + 1);
+        assert_eq!(acked(&mut server, now + 5, Record::PathResponse), [completed(Pooled)]);
+        assert_eq!(written(&mut server), []);
+    }
 }
 
 #[test]
