@@ -11,7 +11,9 @@ use crate::negotiation::{StrategySet, select};
 mod adoption;
 mod anything;
 mod frames;
+mod pool;
 mod search;
+mod shown;
 mod welcome;
 
 const PTO: Duration = Duration::from_millis(100);
@@ -26,10 +28,6 @@ fn address(last: u8) -> SocketAddr {
 
 fn target(last: u8) -> MigrationTarget {
     MigrationTarget::single(address(last)).expect("a whole endpoint")
-}
-
-fn of_the_other_family() -> MigrationTarget {
-    MigrationTarget::single("[fd00::1]:443".parse().expect("an address")).expect("a whole endpoint")
 }
 
 /// Refuses what ends in 200 and above.

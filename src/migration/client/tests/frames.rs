@@ -22,12 +22,33 @@ fn another_target_before_the_move_is_a_violation_and_the_same_one_is_not() {
 
 #[test]
 fn a_target_without_the_family_in_use_is_a_violation() {
-    let mut table = client(&[Explicit, Pool], SeekPolicy::Reactive);
-    let explicit = Heard::Migration(ServerMigration::MoveTo(of_the_other_family()));
-    assert_eq!(table.hear(0, 1, 1, explicit), Err(Code::PROTOCOL_VIOLATION));
-    let pool = Heard::Pool(Some(of_the_other_family()));
-    assert_eq!(table.hear(0, 1, 1, pool), Err(Code::PROTOCOL_VIOLATION));
-    assert_eq!(table.hear(0, 1, 1, Heard::Pool(None)), Err(Code::PROTOCOL_VIOLATION));
+    let v6 = "[fd00::1]:443".parse().expect("an address");
+    for (home, named) in [(address(1), v6), (v6, address(1))] {
+        let named = MigrationTarget::single(named).expect("a whole endpoint");
+        let frames =
+            [Heard::Migration(ServerMigration::MoveTo(named)), Heard::Pool(Some(named)), Heard::Pool(None)];
+        for frame in frames {
+            let mut table = client(&[Explicit, Pool], SeekPolicy::Reactive);
+            table.facts.home = home;
+            assert_eq!(table.hear(0, 1, 1, frame), Err(Code::PROTOCOL_VIOLATION), "{frame:?}");
+        }
+    }
+}
+
+#[test]
+fn a_target_is_reported_once_and_nobody_is_sought_for_it_yet() {
+    let mut table = client(&[Explicit], SeekPolicy::Reactive);
+    assert_eq!(table.move_to(0, 1, 2).unwrap()[..], [announced(Explicit)]);
+    assert_eq!(table.move_to(5, 2, 2), Ok(Actions::new()));
+    assert!(table.client.names(address(2)));
+}
+
+#[test]
+fn a_target_while_a_move_without_one_is_announced_is_a_violation() {
+    let mut table = client(&[Explicit, SynchronizedSymmetric], SeekPolicy::Reactive);
+    table.announce(0, 1).unwrap();
+    assert_eq!(table.move_to(0, 2, 2), Err(Code::PROTOCOL_VIOLATION));
+    assert!(!table.client.names(address(2)) && table.client.welcomes(address(9), 3, address(1)));
 }
 
 #[test]
@@ -58,26 +79,6 @@ fn late_frames_say_nothing_whatever_they_are() {
     assert_eq!(table.move_to(30, 10, 7), Ok(Actions::new()));
     assert_eq!(table.pool(30, 3, 7), Ok(Actions::new()));
     assert_eq!(table.move_to(30, 11, 7), Err(Code::PROTOCOL_VIOLATION));
-}
-
-#[test]
-fn server_migrated_from_home_proves_home_once_a_second_and_not_right_after_an_adoption() {
-    let mut table = client(&[Symmetric], SeekPolicy::Reactive);
-    let proves = |actions: Result<Actions, Code>| actions.unwrap().contains(&Action::ProveHome);
-    assert!(proves(table.hear(0, 1, 1, Heard::Migrated)));
-    assert!(!proves(table.hear(999, 2, 1, Heard::Migrated)));
-    assert!(proves(table.hear(1000, 3, 1, Heard::Migrated)));
-    table.arrive(3000, 2, 10);
-    table.prove(3020, 2, 11, true);
-    assert!(!proves(table.hear(3319, 12, 2, Heard::Migrated)));
-    assert!(proves(table.hear(3320, 13, 2, Heard::Migrated)));
-}
-
-#[test]
-fn server_migrated_from_elsewhere_is_reported_once() {
-    let mut table = client(&[Symmetric], SeekPolicy::Reactive);
-    assert_eq!(table.hear(0, 5, 2, Heard::Migrated).unwrap()[..], [emit(MigrationEvent::Migrated)]);
-    assert!(table.hear(0, 6, 2, Heard::Migrated).unwrap().is_empty());
 }
 
 #[test]

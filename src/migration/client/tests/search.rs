@@ -143,3 +143,46 @@ fn a_pool_client_that_was_idle_for_long_has_the_whole_deadline_for_its_search() 
     table.step(600_000, ClientInput::LossTimeout);
     assert_eq!(table.client.held_until(), Some(at(630_000)));
 }
+
+// ---- while it is under way ----------------------------------------------------------------------------------
+
+#[test]
+fn a_probe_timeout_and_the_same_target_again_change_nothing_in_a_search() {
+    let mut table = client(&[Explicit], SeekPolicy::Reactive);
+    table.move_to(0, 1, 2).unwrap();
+    table.step(100, ClientInput::LossTimeout);
+    assert!(table.step(150, ClientInput::LossTimeout).is_empty());
+    assert_eq!(table.move_to(160, 2, 2), Ok(Actions::new()));
+    assert_eq!(
+        table.step(200, ClientInput::Due)[..],
+        [Action::Seek(address(2))],
+        "the second round, as before"
+    );
+    assert_eq!(table.facts.home, address(1));
+}
+
+#[test]
+fn the_announced_address_is_challenged_when_it_speaks_and_a_probe_timeout_changes_nothing_any_more() {
+    let mut table = client(&[Explicit], SeekPolicy::Reactive);
+    table.move_to(0, 1, 2).unwrap();
+    table.step(100, ClientInput::LossTimeout);
+    assert_eq!(table.arrive(120, 2, 70_000)[..], [Action::Seek(address(2))]);
+    assert_eq!(table.client.lead(at(120)), Some(address(2)));
+    assert!(table.step(130, ClientInput::LossTimeout).is_empty());
+    assert!(table.arrive(140, 2, 70_001).is_empty());
+    assert_eq!(table.prove(150, 2, 70_002, true)[..], [Action::Adopt(address(2)), completed(Explicit, 2)]);
+}
+
+#[test]
+fn a_third_address_has_no_say_in_a_search() {
+    for strategy in [Explicit, Pool] {
+        let mut table = client(&[strategy], SeekPolicy::Reactive);
+        match strategy {
+            Explicit => table.move_to(0, 1, 2).unwrap(),
+            _ => table.pool(0, 1, 2).unwrap(),
+        };
+        table.step(100, ClientInput::LossTimeout);
+        assert!(!table.client.welcomes(address(9), 70_000, address(1)));
+        assert!(table.client.welcomes(address(2), 70_000, address(1)));
+    }
+}
