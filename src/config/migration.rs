@@ -22,6 +22,7 @@ pub struct MigrationConfig {
     pub(crate) pool_limit: usize,
     pub(crate) strict_ids: bool,
     pub(crate) pool: Vec<MigrationTarget>,
+    pub(crate) port: Option<u16>,
     pub(crate) policy: Arc<dyn AddressPolicy>,
 }
 
@@ -37,6 +38,7 @@ impl MigrationConfig {
             pool_limit: 16,
             strict_ids: false,
             pool: Vec::new(),
+            port: None,
             policy: Arc::new(DefaultPolicy),
         }
     }
@@ -84,6 +86,14 @@ impl MigrationConfig {
         self
     }
 
+    /// Server: the UDP port of its sockets, if it is one and the same wherever the server moves. With it an Explicit order
+    /// to the address in use is refused (rules, 4.1): sockets are known by the driver's numbers alone. Default: not known,
+    /// and such an order is obeyed, though no client has to follow it anywhere.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Client: which addresses a server may name (rules, 2.11). Default [`DefaultPolicy`].
     pub fn policy(mut self, policy: Arc<dyn AddressPolicy>) -> Self {
         self.policy = policy;
@@ -120,6 +130,7 @@ impl fmt::Debug for MigrationConfig {
             .field("pool_limit", &self.pool_limit)
             .field("strict_ids", &self.strict_ids)
             .field("pool", &self.pool)
+            .field("port", &self.port)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
 //! A server's switch to another address: what is ordered beforehand, what begins afresh at it, and who is left behind
 //! (server-migration rules, 3.1, 3.2 and 4).
 
+use std::net::SocketAddr;
+
 use super::Connection;
 use super::close::Farewell;
 use super::preferred::Preference;
@@ -82,12 +84,20 @@ impl Connection {
         self.steering.server().and_then(Server::would_move)
     }
 
-    /// Whether the order's target, if it has one, is one that our client could use, whatever else stands against it.
+    /// Whether the order's target, if it has one, is one that our client could use and where we are not, whatever else
+    /// stands against it.
     pub(crate) fn suits(&self, order: MoveOrder) -> bool {
         match order {
-            MoveOrder::Explicit(target) => target.like(self.remote()).is_some(),
+            MoveOrder::Explicit(target) => {
+                target.like(self.remote()).is_some_and(|to| Some(to) != self.own_address())
+            }
             MoveOrder::Pool | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric => true,
         }
+    }
+
+    /// Where a server is reached, as far as it knows.
+    fn own_address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.local().ip?, self.migration_config()?.port?))
     }
 
     /// Whether this order could be given.
@@ -101,7 +111,8 @@ impl Connection {
         if !self.phase.is_established() {
             return Err(MigrationError::HandshakeNotComplete);
         }
-        self.steering.server().ok_or(MigrationError::Disabled)?.check(order, &self.facts())
+        self.steering.server().ok_or(MigrationError::Disabled)?.check(order, &self.facts())?;
+        if self.suits(order) { Ok(()) } else { Err(MigrationError::Target) }
     }
 
     pub(crate) fn prepare_move(&mut self, now: Instant, order: MoveOrder) -> Result<(), MigrationError> {

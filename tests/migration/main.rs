@@ -3,3 +3,4 @@
 //! [`catalogue`] reads the two lists beside this file, which name a test for every behaviour and for every remedy.
 
 mod catalogue;
+mod plans;

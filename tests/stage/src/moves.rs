@@ -223,7 +223,7 @@ impl Stage {
     /// What the server accepts with: all strategies.
     pub fn server_config(&self) -> ServerConfig {
         let pool = self.pool.clone().unwrap_or_else(|| self.play.pool());
-        let permits = MigrationConfig::new(StrategySet::ALL).pool(pool).deadline(self.deadline);
+        let permits = MigrationConfig::new(StrategySet::ALL).pool(pool).port(443).deadline(self.deadline);
         let config = ServerConfig::new(tls::server()).transport(self.transport(&self.transports[0]));
         let config = config.migration(permits).expect("a permit that can be");
         match self.version {
