@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use peregrine::{
     ClientConfig, CloseReason, Code, Connection, ConnectionEvent, ConnectionHandle, Dir, EndpointConfig,
-    Event, Instant, ServerConfig, StreamEvent, TransportConfig,
+    Event, Instant, MigrationConfig, ServerConfig, StreamEvent, TransportConfig,
 };
 
 use super::peer::{Draft, Forger, Setup, Space};
@@ -107,18 +107,34 @@ pub struct Stage {
 impl Stage {
     /// Before our endpoint with these settings. A client of ours has said hello already.
     pub fn with(victim: Victim, transport: TransportConfig, setup: &Setup) -> Self {
+        Self::that_migrates(victim, transport, None, setup)
+    }
+
+    /// Before our endpoint with these settings, those of server migration too.
+    pub fn that_migrates(
+        victim: Victim,
+        transport: TransportConfig,
+        migration: Option<MigrationConfig>,
+        setup: &Setup,
+    ) -> Self {
         let (mut world, tape, addresses) = recorded();
         let transport = Arc::new(transport);
         let (host, forger) = match victim {
             Victim::Server => {
-                let config = ServerConfig::new(tls::server()).transport(transport);
+                let mut config = ServerConfig::new(tls::server()).transport(transport);
+                if let Some(permits) = migration {
+                    config = config.migration(permits).expect("a permit that can be");
+                }
                 let config = EndpointConfig::server(Arc::new(config));
                 let host = world.host(OURS, config, Some(|| Box::new(Mute)));
                 (host, Forger::client(setup, &FIRST_DCID))
             }
             Victim::Client => {
                 let host = world.client(OURS);
-                let config = ClientConfig::new(tls::client()).transport(transport);
+                let mut config = ClientConfig::new(tls::client()).transport(transport);
+                if let Some(offers) = migration {
+                    config = config.migration(offers).expect("an offer that can be");
+                }
                 world.connect_with(host, FORGER, Arc::new(config), Mute);
                 let hello = tape.borrow().front().cloned().expect("a client says hello");
                 (host, Forger::server(setup, &hello))
@@ -185,14 +201,18 @@ impl Stage {
 
     /// After the handshake.
     pub fn connected_with(victim: Victim, transport: TransportConfig, setup: &Setup) -> Self {
-        let mut stage = Self::with(victim, transport, setup);
-        stage.shake();
-        if victim == Victim::Client {
-            stage.say(&wire::words(&[wire::HANDSHAKE_DONE]));
+        Self::with(victim, transport, setup).connect()
+    }
+
+    /// The same after the handshake.
+    pub fn connect(mut self) -> Self {
+        self.shake();
+        if self.victim == Victim::Client {
+            self.say(&wire::words(&[wire::HANDSHAKE_DONE]));
         }
-        assert!(stage.is_connected(), "the forger can be honest: {:?}", stage.end());
-        assert_eq!(stage.end(), None);
-        stage
+        assert!(self.is_connected(), "the forger can be honest: {:?}", self.end());
+        assert_eq!(self.end(), None);
+        self
     }
 
     /// Says these frames to each of our endpoints; each ends the connection with this error, because of this frame.

@@ -12,6 +12,7 @@ mod early_data;
 mod endings;
 mod frames;
 mod ids;
+mod migration;
 mod packets;
 mod parameters;
 mod requirements;
