@@ -9,6 +9,7 @@ mod forger;
 mod acks;
 mod anything;
 mod early_data;
+mod elsewhere;
 mod endings;
 mod frames;
 mod ids;

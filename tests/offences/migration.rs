@@ -11,13 +11,13 @@ use sim::addr;
 
 const SUITE: u64 = 0x64;
 const SERVER_MIGRATION: u64 = 0x32;
-const SERVER_MIGRATED: u64 = 0x33;
+pub const SERVER_MIGRATED: u64 = 0x33;
 const POOL_MIGRATION_ADDRESS: u64 = 0x34;
 
-const EXPLICIT: u64 = 1;
-const POOL: u64 = 2;
+pub const EXPLICIT: u64 = 1;
+pub const POOL: u64 = 2;
 const SYMMETRIC: u64 = 4;
-const SYNCHRONIZED: u64 = 8;
+pub const SYNCHRONIZED: u64 = 8;
 const ALL: u64 = 15;
 
 /// A frame of this type that names this IPv4 endpoint, or none.
@@ -57,7 +57,7 @@ fn before(victim: Victim, ours: bool, suite: Option<u64>) -> Stage {
 }
 
 /// The same after the handshake.
-fn connected(victim: Victim, ours: bool, suite: Option<u64>) -> Stage {
+pub fn connected(victim: Victim, ours: bool, suite: Option<u64>) -> Stage {
     before(victim, ours, suite).connect()
 }
 
@@ -67,7 +67,7 @@ fn client(suite: u64) -> Stage {
 }
 
 /// What our endpoint said of server migration.
-fn told(stage: &Stage) -> Vec<MigrationEvent> {
+pub fn told(stage: &Stage) -> Vec<MigrationEvent> {
     let said = stage.world.at(stage.host).said(stage.conn().handle);
     let of_migration = said.filter_map(|(_, event)| match event {
         ConnectionEvent::Migration(event) => Some(*event),
