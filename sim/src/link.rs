@@ -281,3 +281,6 @@ impl Wire {
 fn fraction(word: u64) -> f64 {
     (word >> 11) as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ impl Nat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

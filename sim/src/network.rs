@@ -307,3 +307,6 @@ impl Network {
 fn fits(from: Option<IpAddr>, to: Option<IpAddr>, ends: (IpAddr, IpAddr)) -> bool {
     from.is_none_or(|from| from == ends.0) && to.is_none_or(|to| to == ends.1)
 }
+
+#[cfg(test)]
+mod tests;

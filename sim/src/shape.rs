@@ -107,3 +107,30 @@ fn varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
         own.iter().skip(1).fold(u64::from(own[0] & 0x3f), |value, byte| value << 8 | u64::from(*byte));
     Some((usize::try_from(value).ok()?, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coalesced_packets_are_seen_without_keys() {
+        // Initial with empty IDs and token and a body of 2 bytes, Handshake with a body of 1 byte, 1-RTT.
+        let initial = [0xc0, 0, 0, 0, 1, 0, 0, 0, 2, 7, 7];
+        let handshake = [0xe0, 0, 0, 0, 1, 0, 0, 1, 7];
+        let datagram = [&initial[..], &handshake[..], &[0x40, 1, 2]].concat();
+        let shape = Shape::of(&datagram);
+        assert_eq!(shape.to_string(), "Initial+Handshake+OneRtt");
+        assert!(shape.has(Kind::Handshake) && !shape.has(Kind::Retry));
+        assert_eq!(Shape::of(&[]).to_string(), "?");
+    }
+
+    #[test]
+    fn packets_of_version_2_are_seen_as_what_they_are() {
+        let initial = [0xd0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 2, 7, 7];
+        let handshake = [0xf0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 1, 7];
+        let shape = Shape::of(&[&initial[..], &handshake[..]].concat());
+        let packets: Vec<_> = shape.packets().collect();
+        assert_eq!(packets, [(Kind::Initial, 0x6b33_43cf), (Kind::Handshake, 0x6b33_43cf)]);
+        assert!(Shape::of(&[0xc0, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 1]).has(Kind::Retry));
+    }
+}
