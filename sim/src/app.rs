@@ -1,25 +1,14 @@
-//! Applications that run on connections, driven by events alone, and what becomes of them.
-//!
-//! All of them speak one protocol. A request is 24 bytes of head (a key, how many bytes go up, how many come down), then
-//! the content of the key; when its end has come, the response is the content of the key's complement. A download has
-//! nothing to go up, an upload little to come down, an echo as much of one as of the other.
+//! What a user puts on connections: an application, driven by events alone, and what becomes of it.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
-use peregrine::{CloseReason, Connection, Dir, Instant, ReadError, StreamEvent, StreamId, VarInt};
-
-use super::content::{Incoming, Outgoing, Progress};
-
-/// Length of a request's head in bytes.
-const HEAD: u64 = 24;
+use peregrine::{CloseReason, Connection, ConnectionEvent, Instant, StreamEvent};
 
 /// Where an application stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is not done yet.
+    /// It is not done yet: [`World::run_until_done`](crate::World::run_until_done) waits for it.
     Running,
     /// It has done all it was to do.
     Done,
@@ -27,432 +16,38 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// What runs on one connection. Times are those of the host's clock.
+/// What runs on one connection, at either end.
+///
+/// It is called when something has happened on its connection, and may do there what it likes. All times are those of
+/// its host's clock. [`App::deadline`] and [`App::outcome`] are asked after each call and are not to change between calls.
+/// All methods have a default that does nothing, so that an application implements what concerns it.
 pub trait App: Any + fmt::Debug {
-    /// The handshake is complete, or data can be exchanged before it is.
-    fn on_connected(&mut self, now: Instant, connection: &mut Connection);
+    /// Data can be exchanged from now on. Called when the handshake is complete, and with early data (0-RTT) once before.
+    fn on_connected(&mut self, _now: Instant, _connection: &mut Connection) {}
+
     /// Something happened on a stream.
-    fn on_stream(&mut self, now: Instant, connection: &mut Connection, event: StreamEvent);
-    /// The connection is over.
-    fn on_closed(&mut self, reason: &CloseReason);
-    /// When it wants to be asked again.
-    fn deadline(&self) -> Option<Instant>;
-    /// The deadline has come.
-    fn on_deadline(&mut self, now: Instant, connection: &mut Connection);
-    /// Where it stands.
-    fn outcome(&self) -> Outcome;
-}
+    fn on_stream(&mut self, _now: Instant, _connection: &mut Connection, _event: StreamEvent) {}
 
-/// One request and its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// Bidirectional; or unidirectional, without a response.
-    pub dir: Dir,
-    /// Bytes of content that go up.
-    pub up: u64,
-    /// Bytes that come down.
-    pub down: u64,
-}
+    /// Something else happened: to a path, to the server's move, to unreliable datagrams, to early data.
+    fn on_event(&mut self, _now: Instant, _connection: &mut Connection, _event: &ConnectionEvent) {}
 
-/// A request that was served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
-    /// When it was handed to the transport.
-    pub asked: Instant,
-    /// How long until its response, or for one without a response its acknowledgement, was complete.
-    pub took: Duration,
-}
+    /// The connection is over. Nothing is called after this.
+    fn on_closed(&mut self, _reason: &CloseReason) {}
 
-/// A request under way.
-#[derive(Debug)]
-struct Exchange {
-    asked: Instant,
-    up: Outgoing,
-    down: Option<Incoming>,
-}
-
-/// The client's application: requests, so many at a time.
-#[derive(Debug)]
-pub struct Client {
-    queue: VecDeque<Request>,
-    parallel: usize,
-    gap: Duration,
-    appetite: Option<(usize, Duration)>,
-    closes: bool,
-    connected: bool,
-    asked: u64,
-    next_at: Option<Instant>,
-    meal_at: Option<Instant>,
-    hungry: Vec<StreamId>,
-    open: BTreeMap<StreamId, Exchange>,
-    served: Vec<Served>,
-    received: u64,
-    failure: Option<String>,
-}
-
-impl Client {
-    fn new(requests: impl IntoIterator<Item = Request>, parallel: usize) -> Self {
-        Self {
-            queue: requests.into_iter().collect(),
-            parallel,
-            gap: Duration::ZERO,
-            appetite: None,
-            closes: false,
-            connected: false,
-            asked: 0,
-            next_at: None,
-            meal_at: None,
-            hungry: Vec::new(),
-            open: BTreeMap::new(),
-            served: Vec::new(),
-            received: 0,
-            failure: None,
-        }
-    }
-
-    /// Does nothing.
-    pub fn idle() -> Self {
-        Self::new([], 1)
-    }
-
-    /// Sends these requests, all at once.
-    pub fn asking(requests: impl IntoIterator<Item = Request>) -> Self {
-        Self::new(requests, usize::MAX)
-    }
-
-    /// Downloads so many bytes on one stream.
-    pub fn download(bytes: u64) -> Self {
-        Self::downloads(1, bytes)
-    }
-
-    /// Downloads so many bytes on each of so many streams, all at once.
-    pub fn downloads(streams: usize, bytes: u64) -> Self {
-        Self::new(vec![Request { dir: Dir::Bi, up: 0, down: bytes }; streams], usize::MAX)
-    }
-
-    /// Uploads so many bytes on one stream.
-    pub fn upload(bytes: u64) -> Self {
-        Self::new([Request { dir: Dir::Bi, up: bytes, down: 8 }], 1)
-    }
-
-    /// Uploads so many bytes on each of so many unidirectional streams, all at once.
-    pub fn messages(streams: usize, bytes: u64) -> Self {
-        Self::new(vec![Request { dir: Dir::Uni, up: bytes, down: 0 }; streams], usize::MAX)
-    }
-
-    /// Sends so many requests of 1 KB that are answered by 1 KB, one after the other, `gap` apart.
-    pub fn echoes(count: usize, gap: Duration) -> Self {
-        Self { gap, ..Self::new(vec![Self::echo(); count], 1) }
-    }
-
-    /// A request of 1 KB that is answered by 1 KB.
-    pub fn echo() -> Request {
-        Request { dir: Dir::Bi, up: 1024 - HEAD, down: 1024 }
-    }
-
-    /// Reads at most so many bytes of each stream every so often.
-    pub fn slowly(mut self, bytes: usize, every: Duration) -> Self {
-        self.appetite = Some((bytes, every));
-        self
-    }
-
-    /// Closes the connection when it is done.
-    pub fn then_close(mut self) -> Self {
-        self.closes = true;
-        self
-    }
-
-    /// Asks for one more.
-    pub fn ask(&mut self, now: Instant, connection: &mut Connection, request: Request) {
-        self.queue.push_back(request);
-        self.begin(now, connection);
-    }
-
-    /// The requests that were served, in the order of their completion.
-    pub fn served(&self) -> &[Served] {
-        &self.served
-    }
-
-    /// Bytes of all responses so far.
-    pub fn received(&self) -> u64 {
-        self.received + self.open.values().filter_map(|e| e.down.as_ref()).map(Incoming::read).sum::<u64>()
-    }
-
-    fn fail(&mut self, what: String) {
-        self.failure.get_or_insert(what);
-    }
-
-    /// Begins as many requests as may be under way at a time.
-    fn begin(&mut self, now: Instant, connection: &mut Connection) {
-        while self.connected && self.open.len() < self.parallel && self.next_at.is_none() {
-            let Some(request) = self.queue.front().copied() else { break };
-            let Some(id) = connection.open(request.dir) else { break };
-            self.queue.pop_front();
-            self.asked += 1;
-            let key = self.asked << 32 | id.into_inner();
-            let mut head = Vec::new();
-            [key, request.up, request.down].iter().for_each(|word| head.extend(word.to_be_bytes()));
-            let up = Outgoing::new(head, key, request.up);
-            let down = (request.dir == Dir::Bi).then(|| Incoming::new(!key, request.down));
-            self.open.insert(id, Exchange { asked: now, up, down });
-            self.write(connection, id);
-        }
-    }
-
-    fn write(&mut self, connection: &mut Connection, id: StreamId) {
-        let (Some(exchange), Some(mut stream)) = (self.open.get_mut(&id), connection.send(id)) else {
-            return;
-        };
-        if let Err(error) = exchange.up.advance(&mut stream) {
-            self.fail(format!("writing on stream {id}: {error}"));
-        }
-    }
-
-    fn read(&mut self, now: Instant, connection: &mut Connection, id: StreamId) {
-        let allowance = self.appetite.map_or(usize::MAX, |(bytes, _)| bytes);
-        let Some(down) = self.open.get_mut(&id).and_then(|exchange| exchange.down.as_mut()) else { return };
-        let Some(mut stream) = connection.recv(id) else {
-            return self.fail(format!("stream {id} is gone before its response was read"));
-        };
-        match down.advance(&mut stream, allowance) {
-            Progress::Waiting => {}
-            Progress::Sated => self.hungry.push(id),
-            Progress::Complete => self.complete(now, connection, id),
-            Progress::Broken(how) => self.fail(format!("reading from stream {id}: {how}")),
-        }
-    }
-
-    fn complete(&mut self, now: Instant, connection: &mut Connection, id: StreamId) {
-        let Some(exchange) = self.open.remove(&id) else { return };
-        self.received += exchange.down.as_ref().map_or(0, Incoming::read);
-        self.served.push(Served { asked: exchange.asked, took: now.since(exchange.asked) });
-        if !self.gap.is_zero() {
-            self.next_at = Some(now + self.gap);
-        }
-        self.begin(now, connection);
-        if self.closes && self.outcome() == Outcome::Done {
-            connection.close(now, VarInt::ZERO, b"done");
-        }
-    }
-}
-
-impl App for Client {
-    fn on_connected(&mut self, now: Instant, connection: &mut Connection) {
-        self.connected = true;
-        self.begin(now, connection);
-    }
-
-    fn on_stream(&mut self, now: Instant, connection: &mut Connection, event: StreamEvent) {
-        match event {
-            StreamEvent::Available { .. } => self.begin(now, connection),
-            StreamEvent::Writable { id } => self.write(connection, id),
-            StreamEvent::Readable { id } => match self.appetite {
-                None => self.read(now, connection, id),
-                Some((_, every)) => {
-                    self.hungry.push(id);
-                    self.meal_at.get_or_insert(now + every);
-                }
-            },
-            StreamEvent::Finished { id } if id.dir() == Dir::Uni => {
-                self.complete(now, connection, id);
-            }
-            StreamEvent::Stopped { id, code } => self.fail(format!("stream {id} was stopped with {code}")),
-            StreamEvent::Reset { id, code } => self.fail(format!("stream {id} was reset with {code}")),
-            _ => {}
-        }
-    }
-
-    fn on_closed(&mut self, reason: &CloseReason) {
-        if self.outcome() != Outcome::Done {
-            self.fail(reason.to_string());
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        [self.next_at.filter(|_| !self.queue.is_empty()), self.meal_at].into_iter().flatten().min()
-    }
-
-    fn on_deadline(&mut self, now: Instant, connection: &mut Connection) {
-        if self.next_at.is_some_and(|at| at <= now) {
-            self.next_at = None;
-            self.begin(now, connection);
-        }
-        if self.meal_at.is_some_and(|at| at <= now) {
-            let mut hungry = std::mem::take(&mut self.hungry);
-            hungry.sort_unstable();
-            hungry.dedup();
-            hungry.into_iter().for_each(|id| self.read(now, connection, id));
-            let every = self.appetite.map_or(Duration::ZERO, |(_, every)| every);
-            self.meal_at = (!self.hungry.is_empty()).then(|| now + every);
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match &self.failure {
-            Some(failure) => Outcome::Failed(failure.clone()),
-            None if self.connected && self.queue.is_empty() && self.open.is_empty() => Outcome::Done,
-            None => Outcome::Running,
-        }
-    }
-}
-
-/// A request as the server has it.
-#[derive(Debug)]
-enum Serving {
-    /// Its head is not complete.
-    Head(Vec<u8>),
-    /// Its content is coming.
-    Upload { upload: Incoming, response: Outgoing },
-    /// The response is going.
-    Response(Outgoing),
-}
-
-/// The server's application: serves all requests of one connection.
-#[derive(Debug, Default)]
-pub struct Server {
-    serving: BTreeMap<StreamId, Serving>,
-    failure: Option<String>,
-}
-
-impl Server {
-    fn fail(&mut self, id: StreamId, what: &dyn fmt::Display) {
-        self.failure.get_or_insert_with(|| format!("stream {id}: {what}"));
-    }
-
-    fn accept(&mut self, connection: &mut Connection) {
-        for dir in [Dir::Bi, Dir::Uni] {
-            while let Some(id) = connection.accept(dir) {
-                self.serving.insert(id, Serving::Head(Vec::new()));
-                self.read(connection, id);
-            }
-        }
-    }
-
-    fn read(&mut self, connection: &mut Connection, id: StreamId) {
-        if let Some(Serving::Head(head)) = self.serving.get_mut(&id) {
-            match read_head(connection, id, head) {
-                Ok(None) => return,
-                Ok(Some([key, up, down])) => {
-                    let (upload, response) = (Incoming::new(key, up), Outgoing::new(Vec::new(), !key, down));
-                    self.serving.insert(id, Serving::Upload { upload, response });
-                }
-                Err(error) => return self.abandon(id, &error),
-            }
-        }
-        let Some(Serving::Upload { upload, .. }) = self.serving.get_mut(&id) else { return };
-        let Some(mut stream) = connection.recv(id) else {
-            return self.abandon(id, &"gone before it was read");
-        };
-        match upload.advance(&mut stream, usize::MAX) {
-            Progress::Waiting | Progress::Sated => {}
-            Progress::Broken(how) => self.abandon(id, &how),
-            Progress::Complete => {
-                if let Some(Serving::Upload { response, .. }) = self.serving.remove(&id)
-                    && id.dir() == Dir::Bi
-                {
-                    self.serving.insert(id, Serving::Response(response));
-                    self.write(connection, id);
-                }
-            }
-        }
-    }
-
-    /// A client that resets its stream, or ends it early, is served no more. Wrong content is our failure.
-    fn abandon(&mut self, id: StreamId, what: &dyn fmt::Display) {
-        self.serving.remove(&id);
-        self.fail(id, what);
-    }
-
-    fn write(&mut self, connection: &mut Connection, id: StreamId) {
-        let Some(Serving::Response(response)) = self.serving.get_mut(&id) else { return };
-        let Some(mut stream) = connection.send(id) else { return };
-        match response.advance(&mut stream) {
-            Ok(()) if response.is_finished() => {
-                self.serving.remove(&id);
-            }
-            Ok(()) => {}
-            Err(error) => self.abandon(id, &error),
-        }
-    }
-}
-
-/// Reads on until the head is complete.
-fn read_head(
-    connection: &mut Connection,
-    id: StreamId,
-    head: &mut Vec<u8>,
-) -> Result<Option<[u64; 3]>, String> {
-    let mut stream = connection.recv(id).ok_or("gone before its head was read")?;
-    while head.len() < HEAD as usize {
-        let mut buffer = [0; HEAD as usize];
-        match stream.read(&mut buffer[head.len()..]) {
-            Ok(Some(len)) => head.extend_from_slice(&buffer[head.len()..][..len]),
-            Ok(None) => return Err("it ended within its head".into()),
-            Err(ReadError::Blocked) => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-    let word = |at: usize| u64::from_be_bytes(head[at..at + 8].try_into().expect("eight bytes"));
-    Ok(Some([word(0), word(8), word(16)]))
-}
-
-impl App for Server {
-    fn on_connected(&mut self, _: Instant, connection: &mut Connection) {
-        self.accept(connection);
-    }
-
-    fn on_stream(&mut self, _: Instant, connection: &mut Connection, event: StreamEvent) {
-        match event {
-            StreamEvent::Opened { .. } => self.accept(connection),
-            StreamEvent::Readable { id } => self.read(connection, id),
-            StreamEvent::Writable { id } => self.write(connection, id),
-            StreamEvent::Stopped { id, .. } | StreamEvent::Reset { id, .. } => {
-                self.serving.remove(&id);
-            }
-            _ => {}
-        }
-    }
-
-    fn on_closed(&mut self, _: &CloseReason) {}
-
+    /// When [`App::on_deadline`] is to be called; `None`: not at all.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    fn on_deadline(&mut self, _: Instant, _: &mut Connection) {}
+    /// The deadline has come. Unless another is set, this is called again at once, and the world ends such a loop with a
+    /// panic.
+    fn on_deadline(&mut self, _now: Instant, _connection: &mut Connection) {}
 
-    fn outcome(&self) -> Outcome {
-        self.failure.clone().map_or(Outcome::Done, Outcome::Failed)
-    }
-}
-
-/// Writes down what happens on streams and does nothing about it: for tests that speak for themselves.
-#[derive(Debug, Default)]
-pub struct Recorder(Vec<StreamEvent>);
-
-impl Recorder {
-    /// What happened, in order.
-    pub fn events(&self) -> &[StreamEvent] {
-        &self.0
-    }
-}
-
-impl App for Recorder {
-    fn on_connected(&mut self, _: Instant, _: &mut Connection) {}
-
-    fn on_stream(&mut self, _: Instant, _: &mut Connection, event: StreamEvent) {
-        self.0.push(event);
-    }
-
-    fn on_closed(&mut self, _: &CloseReason) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    fn on_deadline(&mut self, _: Instant, _: &mut Connection) {}
-
+    /// Where it stands. A server's application is done when it has nothing more to do of its own accord.
     fn outcome(&self) -> Outcome {
         Outcome::Done
     }
 }
+
+/// Makes what runs on a connection that was made to a host.
+pub type Serve = fn() -> Box<dyn App>;

@@ -2,12 +2,12 @@
 //! more draw here shifts nothing there.
 
 /// Folds `bytes` into `state` (FNV-1a, a word at a time at the end mixed).
-pub fn fold(state: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn fold(state: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(state, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// Spreads a word over all its bits (the finalizer of SplitMix64).
-pub fn mix(word: u64) -> u64 {
+pub(crate) fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)

@@ -159,7 +159,7 @@ impl Link {
 
 /// Why a datagram did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub(crate) enum Loss {
     /// The link is down, or in an outage.
     Outage,
     /// It is larger than the MTU.
@@ -170,20 +170,32 @@ pub enum Loss {
     Chance,
 }
 
+impl Loss {
+    /// For the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::TooLarge => "too large",
+            Self::Queue => "queue",
+            Self::Chance => "chance",
+        }
+    }
+}
+
 /// What becomes of a datagram on a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Carried {
+pub(crate) struct Carried {
     /// When it arrives.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// When it arrives once more.
-    pub again: Option<Instant>,
+    pub(crate) again: Option<Instant>,
     /// The bit that is turned on the way.
-    pub flipped: Option<usize>,
+    pub(crate) flipped: Option<usize>,
 }
 
 /// A link in use.
 #[derive(Debug)]
-pub struct Wire {
+pub(crate) struct Wire {
     link: Link,
     dice: Dice,
     /// How many datagrams in a row met with a mishap.
@@ -196,12 +208,12 @@ pub struct Wire {
 
 impl Wire {
     /// A wire that nothing is on.
-    pub fn new(link: Link, dice: Dice) -> Self {
+    pub(crate) fn new(link: Link, dice: Dice) -> Self {
         Self { link, dice, run: 0, waiting: VecDeque::new(), waiting_bytes: 0, free_at: Instant::ZERO }
     }
 
     /// Behaves like this from now on; what is on its way stays so.
-    pub fn set(&mut self, link: Link) {
+    pub(crate) fn set(&mut self, link: Link) {
         self.link = link;
     }
 
@@ -210,7 +222,7 @@ impl Wire {
     /// # Errors
     ///
     /// Why it will not arrive.
-    pub fn carry(&mut self, now: Instant, len: usize) -> Result<Carried, Loss> {
+    pub(crate) fn carry(&mut self, now: Instant, len: usize) -> Result<Carried, Loss> {
         let link = &self.link;
         let lost = self.dice.chance(link.loss);
         let twice = self.dice.chance(link.duplication);
@@ -242,7 +254,7 @@ impl Wire {
     }
 
     /// The mark that a datagram arrives with; `None`: it does not arrive because of the one it has.
-    pub fn mark(&self, ecn: Ecn) -> Option<Ecn> {
+    pub(crate) fn mark(&self, ecn: Ecn) -> Option<Ecn> {
         if ecn == Ecn::NotEct {
             return Some(ecn);
         }

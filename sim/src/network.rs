@@ -4,7 +4,7 @@
 //! public addresses, and is translated back and handed to whoever holds its destination when it arrives.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::nat::Nat;
 use super::shape::Shape;
 use super::trace::Trace;
 
-/// Who holds an address: a number that the world gives its hosts.
+/// Who holds an address: a number that the world gives its hosts, the first is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub usize);
 
@@ -48,11 +48,16 @@ pub enum Verdict {
     Pass,
     /// It is gone.
     Drop,
-    /// It goes on its way so much later.
+    /// It begins its way so much later.
     Delay(Duration),
-    /// Another goes in its place.
+    /// Another payload goes in its place.
     Replace(Vec<u8>),
-    /// It goes on, and a copy is sent so much later with these addresses.
+    /// It goes on with one bit turned: the first of the first byte is 0. Nothing happens beyond its end.
+    Corrupt {
+        /// Which bit.
+        bit: usize,
+    },
+    /// It goes on, and a copy is sent so much later with these addresses. No tap sees the copy.
     Copy {
         /// Whom the copy claims to come from.
         from: SocketAddr,
@@ -63,14 +68,21 @@ pub enum Verdict {
     },
 }
 
+/// A tap, to be taken away again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapId(u64);
+
 /// Sees each datagram on the network, with its public addresses, before its link takes it.
-pub type Tap = Box<dyn FnMut(Instant, &Datagram) -> Verdict>;
+pub(crate) type Tap = Box<dyn FnMut(Instant, &Datagram) -> Verdict>;
 
 /// Who gets a datagram whose destination several hosts share; `None`: who holds it.
-pub type Balancer = Box<dyn FnMut(&Datagram) -> Option<HostId>>;
+pub(crate) type Balancer = Box<dyn FnMut(&Datagram) -> Option<HostId>>;
 
 /// From where to where a link is meant; `None`: any address.
-type Rule = (Option<IpAddr>, Option<IpAddr>, Link);
+type Ends = (Option<IpAddr>, Option<IpAddr>);
+
+/// A link, and its place among those that were set: the latest that fits holds.
+type Rule = (u64, Link);
 
 /// A datagram on its way, in order of arrival; those that arrive at once, in order of sending.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,13 +95,21 @@ struct Flight {
 }
 
 /// All that lies between the hosts.
-pub struct Network {
+pub(crate) struct Network {
     seed: u64,
-    rules: Vec<Rule>,
+    rules: BTreeMap<Ends, Rule>,
+    rules_set: u64,
     wires: BTreeMap<(IpAddr, IpAddr), Wire>,
+    /// Addresses that nothing comes from or goes to.
+    cut: BTreeSet<IpAddr>,
     nats: Vec<Nat>,
+    /// Where in `nats` the translator in front of an address stands.
+    shields: BTreeMap<IpAddr, usize>,
+    /// Where in `nats` the one with a public address stands.
+    publics: BTreeMap<IpAddr, usize>,
     holders: BTreeMap<SocketAddr, HostId>,
-    taps: Vec<Tap>,
+    taps: Vec<(TapId, Tap)>,
+    taps_set: u64,
     balancer: Option<Balancer>,
     flights: BinaryHeap<Reverse<Flight>>,
     /// Datagrams on their way, and the slots and buffers that are free again.
@@ -98,7 +118,7 @@ pub struct Network {
     spare: Vec<Vec<u8>>,
     sent: u64,
     /// What was sent.
-    pub trace: Trace,
+    pub(crate) trace: Trace,
 }
 
 impl fmt::Debug for Network {
@@ -113,14 +133,19 @@ impl fmt::Debug for Network {
 
 impl Network {
     /// A network whose every path is perfect and takes 10 ms one way.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
-            rules: vec![(None, None, Link::delay(Duration::from_millis(10)))],
+            rules: BTreeMap::from([((None, None), (0, Link::delay(Duration::from_millis(10))))]),
+            rules_set: 0,
             wires: BTreeMap::new(),
+            cut: BTreeSet::new(),
             nats: Vec::new(),
+            shields: BTreeMap::new(),
+            publics: BTreeMap::new(),
             holders: BTreeMap::new(),
             taps: Vec::new(),
+            taps_set: 0,
             balancer: None,
             flights: BinaryHeap::new(),
             cargo: Vec::new(),
@@ -133,51 +158,77 @@ impl Network {
 
     /// From now on datagrams between these (public) addresses travel like this; `None` means any address, and the
     /// newest rule that fits holds.
-    pub fn link(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, link: Link) {
+    pub(crate) fn link(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, link: Link) {
         for (_, wire) in self.wires.iter_mut().filter(|(ends, _)| fits(from, to, **ends)) {
             wire.set(link.clone());
         }
-        self.rules.retain(|(rule_from, rule_to, _)| (*rule_from, *rule_to) != (from, to));
-        self.rules.push((from, to, link));
+        self.rules_set += 1;
+        self.rules.insert((from, to), (self.rules_set, link));
+    }
+
+    /// Nothing comes from this address or goes to it.
+    pub(crate) fn cut(&mut self, address: IpAddr) {
+        self.cut.insert(address);
+    }
+
+    /// The links of this address behave as they did before it was cut off.
+    pub(crate) fn mend(&mut self, address: IpAddr) {
+        self.cut.remove(&address);
     }
 
     /// Puts a translator in front of the hosts it names.
-    pub fn nat(&mut self, nat: Nat) {
+    pub(crate) fn nat(&mut self, nat: Nat) {
+        let index = self.nats.len();
+        for inside in nat.inside() {
+            self.shields.entry(inside).or_insert(index);
+        }
+        self.publics.entry(nat.public()).or_insert(index);
         self.nats.push(nat);
     }
 
-    /// The translator this host stands behind.
-    pub fn nat_of(&mut self, inside: IpAddr) -> Option<&mut Nat> {
-        self.nats.iter_mut().find(|nat| nat.shields(inside))
+    /// The translator in front of a host forgets, and is at another public address if one is given.
+    pub(crate) fn rebind_nat(&mut self, inside: IpAddr, public: Option<IpAddr>) {
+        let index = *self.shields.get(&inside).expect("the host stands behind a translator");
+        let nat = &mut self.nats[index];
+        self.publics.remove(&nat.public());
+        nat.rebind(public);
+        self.publics.insert(nat.public(), index);
     }
 
     /// Adds a tap; each sees what the ones before let pass.
-    pub fn tap(&mut self, tap: Tap) {
-        self.taps.push(tap);
+    pub(crate) fn tap(&mut self, tap: Tap) -> TapId {
+        self.taps_set += 1;
+        self.taps.push((TapId(self.taps_set), tap));
+        TapId(self.taps_set)
+    }
+
+    /// Takes a tap away.
+    pub(crate) fn untap(&mut self, tap: TapId) {
+        self.taps.retain(|(id, _)| *id != tap);
     }
 
     /// Puts a load balancer in front of all hosts: it says who gets what arrives.
-    pub fn balance(&mut self, balancer: Balancer) {
+    pub(crate) fn balance(&mut self, balancer: Balancer) {
         self.balancer = Some(balancer);
     }
 
     /// This host holds this address now; whoever held it does not.
-    pub fn attach(&mut self, address: SocketAddr, host: HostId) {
+    pub(crate) fn attach(&mut self, address: SocketAddr, host: HostId) {
         self.holders.insert(address, host);
     }
 
     /// Nobody holds this address any more.
-    pub fn detach(&mut self, address: SocketAddr) {
+    pub(crate) fn detach(&mut self, address: SocketAddr) {
         self.holders.remove(&address);
     }
 
     /// A buffer that was used before, empty, or a new one.
-    pub fn buffer(&mut self) -> Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
 
     /// Takes a buffer back.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
         if self.spare.len() < 256 {
             buffer.clear();
             self.spare.push(buffer);
@@ -185,20 +236,20 @@ impl Network {
     }
 
     /// A host sends a datagram from an address of its own.
-    pub fn send(&mut self, now: Instant, mut datagram: Datagram) {
+    pub(crate) fn send(&mut self, now: Instant, mut datagram: Datagram) {
         let (from, to) = (datagram.from, datagram.to);
-        if let Some(nat) = self.nat_of(from.ip()) {
-            datagram.from = nat.outward(now, from, to);
+        if let Some(index) = self.shields.get(&from.ip()) {
+            datagram.from = self.nats[*index].outward(now, from, to);
         }
         self.put(now, datagram);
     }
 
     /// Puts a datagram on the network as it is, whoever it claims to come from; taps see it too.
-    pub fn put(&mut self, now: Instant, mut datagram: Datagram) {
+    pub(crate) fn put(&mut self, now: Instant, mut datagram: Datagram) {
         self.trace.datagram(now, datagram.from, datagram.to, datagram.payload.len());
         let mut taps = std::mem::take(&mut self.taps);
         let mut delay = None;
-        for tap in &mut taps {
+        for (_, tap) in &mut taps {
             match tap(now, &datagram) {
                 Verdict::Pass => {}
                 Verdict::Drop => {
@@ -207,6 +258,7 @@ impl Network {
                 }
                 Verdict::Delay(by) => delay = Some(by),
                 Verdict::Replace(payload) => datagram.payload = payload,
+                Verdict::Corrupt { bit } => turn(&mut datagram.payload, bit),
                 Verdict::Copy { from, to, after } => {
                     let copy = Datagram { from, to, ..datagram.clone() };
                     self.launch(now + after, copy, true);
@@ -222,12 +274,15 @@ impl Network {
 
     /// Puts a datagram on its link.
     fn carry(&mut self, now: Instant, mut datagram: Datagram) {
+        if [datagram.from, datagram.to].iter().any(|end| self.cut.contains(&end.ip())) {
+            return self.lose(now, datagram, "cut off");
+        }
         let Some(ecn) = self.wire(datagram.from.ip(), datagram.to.ip()).mark(datagram.ecn) else {
             return self.lose(now, datagram, "its mark");
         };
         datagram.ecn = ecn;
         match self.wire(datagram.from.ip(), datagram.to.ip()).carry(now, datagram.payload.len()) {
-            Err(loss) => self.lose(now, datagram, &format!("{loss:?}")),
+            Err(loss) => self.lose(now, datagram, loss.name()),
             Ok(carried) => {
                 let arrives = carried.at;
                 self.note(now, &datagram, |line| format!("{line}  (arrives in {:?})", arrives.since(now)));
@@ -235,7 +290,7 @@ impl Network {
                     self.launch(again, datagram.clone(), false);
                 }
                 if let Some(bit) = carried.flipped {
-                    datagram.payload[bit / 8] ^= 1 << (bit % 8);
+                    turn(&mut datagram.payload, bit);
                 }
                 self.launch(carried.at, datagram, false);
             }
@@ -245,8 +300,9 @@ impl Network {
     fn wire(&mut self, from: IpAddr, to: IpAddr) -> &mut Wire {
         let (rules, seed) = (&self.rules, self.seed);
         self.wires.entry((from, to)).or_insert_with(|| {
-            let rule = rules.iter().rev().find(|(a, b, _)| fits(*a, *b, (from, to)));
-            let (_, _, link) = rule.expect("the first rule fits all");
+            let ends = [(Some(from), Some(to)), (Some(from), None), (None, Some(to)), (None, None)];
+            let rule = ends.iter().filter_map(|ends| rules.get(ends)).max_by_key(|(set, _)| *set);
+            let (_, link) = rule.expect("the first rule fits all");
             Wire::new(link.clone(), Dice::named(seed, &format!("link {from} {to}")))
         })
     }
@@ -272,12 +328,12 @@ impl Network {
     }
 
     /// When something happens next.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.flights.peek().map(|Reverse(flight)| flight.at)
     }
 
     /// The next datagram that has arrived by now, and the host that gets it.
-    pub fn receive(&mut self, now: Instant) -> Option<(HostId, Datagram)> {
+    pub(crate) fn receive(&mut self, now: Instant) -> Option<(HostId, Datagram)> {
         while self.next().is_some_and(|at| at <= now) {
             let Reverse(flight) = self.flights.pop()?;
             self.free.push(flight.slot);
@@ -286,9 +342,9 @@ impl Network {
                 self.carry(flight.at, datagram);
                 continue;
             }
-            if let Some(nat) = self.nats.iter_mut().find(|nat| nat.answers_to(datagram.to.ip())) {
+            if let Some(index) = self.publics.get(&datagram.to.ip()) {
                 let (from, to) = (datagram.from, datagram.to);
-                let Some(inside) = nat.inward(now, from, to) else {
+                let Some(inside) = self.nats[*index].inward(now, from, to) else {
                     self.lose(now, datagram, "NAT");
                     continue;
                 };
@@ -301,6 +357,13 @@ impl Network {
             }
         }
         None
+    }
+}
+
+/// Turns a bit, if there is such a one.
+fn turn(payload: &mut [u8], bit: usize) {
+    if let Some(byte) = payload.get_mut(bit / 8) {
+        *byte ^= 0x80 >> (bit % 8);
     }
 }
 

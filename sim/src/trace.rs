@@ -24,7 +24,7 @@ impl Default for Trace {
 
 impl Trace {
     /// A datagram is put on the network.
-    pub fn datagram(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, len: usize) {
+    pub(crate) fn datagram(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, len: usize) {
         self.datagrams += 1;
         self.bytes += len as u64;
         let words = [at.as_micros(), endpoint(from), endpoint(to), len as u64];
@@ -32,7 +32,7 @@ impl Trace {
     }
 
     /// Something to be read by who asked for the log.
-    pub fn note(&mut self, at: Instant, text: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, at: Instant, text: impl FnOnce() -> String) {
         if self.loud {
             let micros = at.as_micros();
             eprintln!("{:>6}.{:03} ms  {}", micros / 1000, micros % 1000, text());

@@ -36,7 +36,7 @@ struct Pair {
 
 /// Looks at every datagram and every event.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     pairs: BTreeMap<(HostId, SocketAddr), Pair>,
     connected: BTreeSet<(HostId, ConnectionHandle)>,
     closed: BTreeSet<(HostId, ConnectionHandle)>,
@@ -44,19 +44,19 @@ pub struct Watch {
 
 impl Watch {
     /// A host chooses to connect to an address: nothing limits what goes there.
-    pub fn on_connect(&mut self, host: HostId, remote: SocketAddr) {
+    pub(crate) fn on_connect(&mut self, host: HostId, remote: SocketAddr) {
         self.pairs.entry((host, remote)).or_default().proved = true;
     }
 
     /// A host has lost its memory.
-    pub fn on_restart(&mut self, host: HostId) {
+    pub(crate) fn on_restart(&mut self, host: HostId) {
         self.pairs.retain(|(of, _), _| *of != host);
         self.connected.retain(|(of, _)| *of != host);
         self.closed.retain(|(of, _)| *of != host);
     }
 
     /// A host gets a datagram.
-    pub fn on_received(&mut self, host: HostId, datagram: &Datagram) {
+    pub(crate) fn on_received(&mut self, host: HostId, datagram: &Datagram) {
         let pair = self.pairs.entry((host, datagram.from)).or_default();
         pair.received += datagram.payload.len() as u64;
         let shape = Shape::of(&datagram.payload);
@@ -66,7 +66,13 @@ impl Watch {
     }
 
     /// A host, a client or not, with so many connections sends a datagram.
-    pub fn on_sent(&mut self, now: Instant, host: (HostId, bool), connections: usize, datagram: &Datagram) {
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        host: (HostId, bool),
+        connections: usize,
+        datagram: &Datagram,
+    ) {
         let (host, is_client) = host;
         let (to, len) = (datagram.to, datagram.payload.len());
         let pair = self.pairs.entry((host, to)).or_default();
@@ -95,7 +101,7 @@ impl Watch {
     }
 
     /// A client's Initial is to be large.
-    pub fn on_client_sent(&mut self, now: Instant, datagram: &Datagram) {
+    pub(crate) fn on_client_sent(&mut self, now: Instant, datagram: &Datagram) {
         let small = datagram.payload.len() < INITIAL;
         assert!(
             !small || !Shape::of(&datagram.payload).has(Kind::Initial),
@@ -104,7 +110,7 @@ impl Watch {
     }
 
     /// A connection says something.
-    pub fn on_event(
+    pub(crate) fn on_event(
         &mut self,
         now: Instant,
         host: HostId,

@@ -11,7 +11,7 @@ fn at(millis: u64) -> Instant {
 fn lets_in(filtering: Filtering) -> [bool; 3] {
     let mut nat = Nat::new(&[ip("10.0.0.2")], ip("192.0.2.77"), filtering);
     let public = nat.outward(at(0), addr("10.0.0.2:1000"), addr("203.0.113.1:443"));
-    let mut try_from = |peer: &str| nat.inward(at(1), addr(peer), public) == Some(addr("10.0.0.2:1000"));
+    let try_from = |peer: &str| nat.inward(at(1), addr(peer), public) == Some(addr("10.0.0.2:1000"));
     [try_from("203.0.113.1:443"), try_from("203.0.113.1:444"), try_from("203.0.113.2:443")]
 }
 

@@ -3,7 +3,7 @@
 
 use peregrine::{ReadError, RecvStream, SendStream, WriteError};
 
-use super::dice::mix;
+use crate::dice::mix;
 
 /// Fills `out` with the content of `key` from `offset` on.
 pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
@@ -20,7 +20,7 @@ pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
 
 /// A head in clear, and content behind it, on their way into a stream.
 #[derive(Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     head: Vec<u8>,
     key: u64,
     content: u64,
@@ -31,7 +31,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// `head`, then `content` bytes of the content of `key`, then the end.
-    pub fn new(head: Vec<u8>, key: u64, content: u64) -> Self {
+    pub(crate) fn new(head: Vec<u8>, key: u64, content: u64) -> Self {
         Self { head, key, content, written: 0, finished: false }
     }
 
@@ -40,7 +40,7 @@ impl Outgoing {
     /// # Errors
     ///
     /// What the stream says, but for [`WriteError::Blocked`]: that only means "later".
-    pub fn advance(&mut self, stream: &mut SendStream<'_>) -> Result<(), WriteError> {
+    pub(crate) fn advance(&mut self, stream: &mut SendStream<'_>) -> Result<(), WriteError> {
         let total = self.head.len() as u64 + self.content;
         let mut buffer = [0; 4096];
         while self.written < total {
@@ -69,14 +69,14 @@ impl Outgoing {
     }
 
     /// Whether everything was written, and the end too.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.finished
     }
 }
 
 /// How far reading has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// There is more to come.
     Waiting,
     /// There may be more already; the allowance is used up.
@@ -89,7 +89,7 @@ pub enum Progress {
 
 /// Content on its way out of a stream, checked byte by byte.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     key: u64,
     content: u64,
     read: u64,
@@ -97,17 +97,17 @@ pub struct Incoming {
 
 impl Incoming {
     /// Exactly `content` bytes of the content of `key` are to come.
-    pub fn new(key: u64, content: u64) -> Self {
+    pub(crate) fn new(key: u64, content: u64) -> Self {
         Self { key, content, read: 0 }
     }
 
     /// How many bytes came and were right.
-    pub fn read(&self) -> u64 {
+    pub(crate) fn read(&self) -> u64 {
         self.read
     }
 
     /// Reads what lies ready, at most about `allowance` bytes.
-    pub fn advance(&mut self, stream: &mut RecvStream<'_>, allowance: usize) -> Progress {
+    pub(crate) fn advance(&mut self, stream: &mut RecvStream<'_>, allowance: usize) -> Progress {
         let mut allowance = allowance;
         let mut expected = Vec::new();
         loop {

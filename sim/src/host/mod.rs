@@ -1,23 +1,27 @@
 //! A host: an endpoint with its sockets, its clock and its applications; the model of an embedder's driver.
 
-use std::collections::BTreeMap;
+mod apps;
+mod journal;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use peregrine::{
     Arrival, CloseReason, Connection, ConnectionEvent, ConnectionHandle, EarlyData, Endpoint, Event,
-    FourTuple, Instant, Local, Output, RelocationEvent, SocketKey, TimerKind,
+    FourTuple, Instant, Local, Output, RelocationEvent, SocketKey, TimerKind, Transmit,
 };
 
 use super::app::{App, Outcome};
 use super::network::{Datagram, HostId, Network};
 use super::watch::Watch;
+use apps::Apps;
+use journal::Journal;
 
 /// Room for what one poll writes, in bytes.
-const BUFFER: usize = 16 * 1024;
-/// Polls in a row after which an endpoint is taken to be in an endless loop.
-const MAX_POLLS: usize = 200_000;
+pub(crate) const BUFFER: usize = 16 * 1024;
+/// Polls in a row after which an endpoint is taken to be in an endless loop, and how many more for each connection.
+const MAX_POLLS: (usize, usize) = (200_000, 100);
 
 /// Whose clock stands still while the host is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +37,12 @@ pub enum Clock {
 pub enum Meanwhile {
     /// They are lost.
     Lost,
-    /// They wait in the socket's buffer.
+    /// They wait in the socket's buffer, which has room for all of them.
     Queued,
 }
 
-/// Makes what runs on a connection that was made to a host.
-pub type Serve = fn() -> Box<dyn App>;
+/// Makes what runs on the connections that are made to a host.
+pub(crate) type Accept = Box<dyn FnMut() -> Box<dyn App>>;
 
 /// A host that is frozen.
 #[derive(Debug)]
@@ -48,53 +52,53 @@ struct Frozen {
     waiting: Vec<Datagram>,
 }
 
-/// An endpoint and all that drives it.
+/// An endpoint and all that drives it. It is only read here; what one does to it is done with the
+/// [`World`](crate::World), which has it do what follows.
 pub struct Host {
     id: HostId,
     endpoint: Endpoint,
     /// By socket key: where each socket is bound. A server that moves may hold an old and a new one.
     sockets: Vec<SocketAddr>,
+    /// Sockets that are elsewhere than the endpoint was told.
+    astray: Vec<SocketKey>,
     /// Whether datagrams say which local address they came to.
     names_local: bool,
     /// How far the driver's clock is behind the world's.
     behind: Duration,
     frozen: Option<Frozen>,
     wake: Option<(Instant, Option<TimerKind>)>,
-    apps: BTreeMap<ConnectionHandle, Box<dyn App>>,
-    serve: Option<Serve>,
-    events: Vec<(Instant, Event)>,
-    buffer: Vec<u8>,
+    apps: Apps,
+    /// `None`: it only connects.
+    accept: Option<Accept>,
+    journal: Journal,
 }
 
 impl Host {
-    /// A host at this address, and what it runs on each connection made to it.
-    pub fn new(id: HostId, endpoint: Endpoint, address: SocketAddr, serve: Option<Serve>) -> Self {
+    pub(crate) fn new(id: HostId, endpoint: Endpoint, address: SocketAddr, accept: Option<Accept>) -> Self {
         Self {
             id,
             endpoint,
             sockets: vec![address],
+            astray: Vec::new(),
             names_local: true,
             behind: Duration::ZERO,
             frozen: None,
             wake: None,
-            apps: BTreeMap::new(),
-            serve,
-            events: Vec::new(),
-            buffer: vec![0; BUFFER],
+            apps: Apps::default(),
+            accept,
+            journal: Journal::default(),
         }
     }
 
-    /// The endpoint itself. Whoever changes something there must have the world drive the host afterwards.
+    // ---- to be asked --------------------------------------------------------------------------
+
+    /// Its endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The endpoint, to be spoken through.
-    pub fn endpoint_mut(&mut self) -> &mut Endpoint {
-        &mut self.endpoint
-    }
-
-    /// The host's time.
+    /// The host's time at this time of the world: earlier by as long as it was frozen, if its clock
+    /// [continued](Clock::Continues).
     pub fn clock(&self, now: Instant) -> Instant {
         now - self.behind
     }
@@ -104,72 +108,36 @@ impl Host {
         self.sockets[0]
     }
 
-    /// Where all its sockets are bound.
+    /// Where all its sockets are bound, by their keys.
     pub fn sockets(&self) -> &[SocketAddr] {
         &self.sockets
     }
 
-    /// The endpoint's name of a socket.
+    /// The endpoint's name of a socket; without an address if there is no such socket, or it is a
+    /// [wildcard](crate::World::wildcard).
     pub fn local(&self, socket: SocketKey) -> Local {
-        let ip = self.sockets.get(socket.0 as usize).map(|address| address.ip());
+        let ip = self.sockets.get(socket.0 as usize).map(SocketAddr::ip);
         Local { socket, ip: ip.filter(|_| self.names_local) }
     }
 
-    /// From now on datagrams do not say which local address they came to, as on a wildcard socket.
-    pub fn hide_local(&mut self) {
-        self.names_local = false;
-    }
-
-    /// The socket is bound elsewhere now; returns where it was.
-    pub fn rebind(&mut self, socket: SocketKey, address: SocketAddr) -> SocketAddr {
-        std::mem::replace(&mut self.sockets[socket.0 as usize], address)
-    }
-
-    /// Opens one more socket.
-    pub fn open(&mut self, address: SocketAddr) -> SocketKey {
-        self.sockets.push(address);
-        SocketKey(u32::try_from(self.sockets.len() - 1).expect("few sockets"))
-    }
-
-    /// Another endpoint takes over, with no memory of this one's connections.
-    pub fn replace(&mut self, endpoint: Endpoint) {
-        self.endpoint = endpoint;
-        self.apps.clear();
-        self.wake = None;
-    }
-
-    /// Runs this on a connection.
-    pub fn install(&mut self, handle: ConnectionHandle, app: Box<dyn App>) {
-        self.apps.insert(handle, app);
-    }
-
-    /// What runs on a connection.
+    /// What runs on a connection. It outlives the connection.
     pub fn app(&self, handle: ConnectionHandle) -> Option<&dyn App> {
-        self.apps.get(&handle).map(|app| &**app)
+        self.apps.get(handle)
     }
 
-    /// What runs on a connection, and the connection.
-    pub fn app_mut(&mut self, handle: ConnectionHandle) -> Option<(&mut dyn App, &mut Connection)> {
-        let app = self.apps.get_mut(&handle)?;
-        Some((&mut **app, self.endpoint.connection_mut(handle)?))
-    }
-
-    /// All applications, in the order of their connections' handles.
+    /// Where each application stands, in the order of their connections' handles.
     pub fn outcomes(&self) -> impl Iterator<Item = (ConnectionHandle, Outcome)> + '_ {
-        self.apps.iter().map(|(handle, app)| (*handle, app.outcome()))
+        self.apps.outcomes()
     }
 
     /// Everything the endpoint said, with the world's time, but for what it said of streams.
     pub fn events(&self) -> &[(Instant, Event)] {
-        &self.events
+        self.journal.all()
     }
 
     /// What a connection said, but for what it said of streams.
     pub fn said(&self, handle: ConnectionHandle) -> impl Iterator<Item = (Instant, &ConnectionEvent)> {
-        self.events.iter().filter_map(move |(at, event)| match event {
-            Event::Connection(of, event) if *of == handle => Some((*at, event)),
-            _ => None,
-        })
+        self.journal.of(handle)
     }
 
     /// Why a connection ended, once it has.
@@ -182,15 +150,12 @@ impl Host {
 
     /// What was said of the endpoint's moves.
     pub fn relocations(&self) -> impl Iterator<Item = (Instant, &RelocationEvent)> {
-        self.events.iter().filter_map(|(at, event)| match event {
-            Event::Relocation(event) => Some((*at, event)),
-            _ => None,
-        })
+        self.journal.moves()
     }
 
-    /// When it wants to be driven, by the world's time.
+    /// When it wants to be driven, by the world's time; `None` while it is frozen.
     pub fn wake(&self) -> Option<Instant> {
-        if self.frozen.is_some() { None } else { self.wake.map(|(at, _)| at) }
+        self.wake.filter(|_| !self.is_frozen()).map(|(at, _)| at)
     }
 
     /// Whether it is frozen.
@@ -198,14 +163,81 @@ impl Host {
         self.frozen.is_some()
     }
 
-    /// Stands still from now on.
-    pub fn freeze(&mut self, now: Instant, meanwhile: Meanwhile) {
+    /// How many applications are neither done nor have failed.
+    pub(crate) fn running(&self) -> usize {
+        self.apps.running()
+    }
+
+    fn is_client(&self) -> bool {
+        self.accept.is_none()
+    }
+
+    // ---- what the world does to it ------------------------------------------------------------
+
+    pub(crate) fn endpoint_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
+    }
+
+    /// The socket is bound elsewhere now; returns where it was.
+    pub(crate) fn rebind(&mut self, socket: SocketKey, address: SocketAddr) -> SocketAddr {
+        if !self.astray.contains(&socket) {
+            self.astray.push(socket);
+        }
+        std::mem::replace(&mut self.sockets[socket.0 as usize], address)
+    }
+
+    /// The sockets that are elsewhere than the endpoint was told; from now on it knows. The first, if none is.
+    pub(crate) fn take_astray(&mut self) -> Vec<(SocketKey, Local)> {
+        let mut sockets = std::mem::take(&mut self.astray);
+        if sockets.is_empty() {
+            sockets.push(SocketKey(0));
+        }
+        sockets.into_iter().map(|socket| (socket, self.local(socket))).collect()
+    }
+
+    pub(crate) fn open(&mut self, address: SocketAddr) -> SocketKey {
+        self.sockets.push(address);
+        SocketKey(u32::try_from(self.sockets.len() - 1).expect("few sockets"))
+    }
+
+    /// Datagrams do not say any more which local address they came to.
+    pub(crate) fn hide_local(&mut self) {
+        self.names_local = false;
+    }
+
+    /// Runs this on the connections that are made to it from now on.
+    pub(crate) fn accept(&mut self, accept: Accept) {
+        self.accept = Some(accept);
+    }
+
+    /// Another endpoint takes over, with no memory of this one's connections.
+    pub(crate) fn replace(&mut self, endpoint: Endpoint) {
+        self.endpoint = endpoint;
+        self.apps = Apps::default();
+        self.wake = None;
+    }
+
+    pub(crate) fn install(&mut self, handle: ConnectionHandle, app: Box<dyn App>) {
+        self.apps.install(handle, app);
+    }
+
+    /// Calls what runs on a connection that is still there.
+    pub(crate) fn call<T>(
+        &mut self,
+        handle: ConnectionHandle,
+        call: impl FnOnce(&mut dyn App, &mut Connection) -> T,
+    ) -> Option<T> {
+        let connection = self.endpoint.connection_mut(handle)?;
+        self.apps.call(handle, |app| call(app, connection))
+    }
+
+    pub(crate) fn freeze(&mut self, now: Instant, meanwhile: Meanwhile) {
         assert!(self.frozen.is_none(), "{:?} is frozen already", self.id);
         self.frozen = Some(Frozen { since: now, meanwhile, waiting: Vec::new() });
     }
 
     /// Goes on; returns what waited for it.
-    pub fn thaw(&mut self, now: Instant, clock: Clock) -> Vec<Datagram> {
+    pub(crate) fn thaw(&mut self, now: Instant, clock: Clock) -> Vec<Datagram> {
         let frozen = self.frozen.take().expect("only a frozen host is thawed");
         let gap = now.since(frozen.since);
         match clock {
@@ -218,8 +250,10 @@ impl Host {
         frozen.waiting
     }
 
+    // ---- the driver ---------------------------------------------------------------------------
+
     /// Hands in a datagram, unless the host is frozen.
-    pub fn receive(&mut self, now: Instant, mut datagram: Datagram, network: &mut Network) {
+    pub(crate) fn receive(&mut self, now: Instant, mut datagram: Datagram, network: &mut Network) {
         if let Some(frozen) = &mut self.frozen {
             match frozen.meanwhile {
                 Meanwhile::Queued => frozen.waiting.push(datagram),
@@ -235,8 +269,15 @@ impl Host {
         network.recycle(datagram.payload);
     }
 
-    /// Tells the endpoint the time if it is due, and does all it wants, until it is idle.
-    pub fn drive(&mut self, now: Instant, network: &mut Network, watch: &mut Watch) {
+    /// Tells the endpoint the time if it is due, and does all it wants, until it is idle. `buffer` is
+    /// [`BUFFER`] bytes long; what is in it means nothing.
+    pub(crate) fn drive(
+        &mut self,
+        now: Instant,
+        network: &mut Network,
+        watch: &mut Watch,
+        buffer: &mut [u8],
+    ) {
         if self.frozen.is_some() {
             return;
         }
@@ -244,29 +285,14 @@ impl Host {
         if self.wake.is_some_and(|(at, _)| at <= now) {
             self.endpoint.handle_timeout(local);
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for _ in 0..MAX_POLLS {
-            match self.endpoint.poll(local, &mut buffer) {
-                Output::Transmit(transmit) => {
-                    let from = self.sockets[transmit.path.local.socket.0 as usize];
-                    for bytes in transmit.datagrams(&buffer) {
-                        let mut payload = network.buffer();
-                        payload.extend_from_slice(bytes);
-                        let datagram =
-                            Datagram { from, to: transmit.path.remote, ecn: transmit.ecn, payload };
-                        watch.on_sent(now, (self.id, self.serve.is_none()), self.apps.len(), &datagram);
-                        if self.serve.is_none() {
-                            watch.on_client_sent(now, &datagram);
-                        }
-                        network.send(now, datagram);
-                    }
-                }
+        for _ in 0..MAX_POLLS.0 + MAX_POLLS.1 * self.apps.len() {
+            match self.endpoint.poll(local, buffer) {
+                Output::Transmit(transmit) => self.send(now, &transmit, buffer, network, watch),
                 Output::Event(event) => self.on_event(now, event, network, watch),
                 Output::TooSmall => panic!("{BUFFER} bytes are too small for {:?}", self.id),
                 Output::Idle { wake } => {
                     if !self.run_due(local) {
                         self.wake = self.soonest(wake.map(|wake| (wake.at, wake.timer)));
-                        self.buffer = buffer;
                         return;
                     }
                 }
@@ -275,24 +301,47 @@ impl Host {
         panic!("{now:?}: {:?} is never idle", self.id);
     }
 
+    fn send(
+        &self,
+        now: Instant,
+        transmit: &Transmit,
+        buffer: &[u8],
+        network: &mut Network,
+        watch: &mut Watch,
+    ) {
+        let from = self.sockets[transmit.path.local.socket.0 as usize];
+        for bytes in transmit.datagrams(buffer) {
+            let mut payload = network.buffer();
+            payload.extend_from_slice(bytes);
+            let datagram = Datagram { from, to: transmit.path.remote, ecn: transmit.ecn, payload };
+            watch.on_sent(now, (self.id, self.is_client()), self.apps.len(), &datagram);
+            if self.is_client() {
+                watch.on_client_sent(now, &datagram);
+            }
+            network.send(now, datagram);
+        }
+    }
+
     /// Runs the applications whose time has come; false if there were none.
     fn run_due(&mut self, local: Instant) -> bool {
         let mut any = false;
-        for (handle, app) in &mut self.apps {
-            if app.deadline().is_some_and(|at| at <= local)
-                && let Some(connection) = self.endpoint.connection_mut(*handle)
-            {
-                app.on_deadline(local, connection);
-                any = true;
+        for handle in self.apps.due(local) {
+            match self.call(handle, |app, connection| app.on_deadline(local, connection)) {
+                Some(()) => any = true,
+                None => self.apps.forget_deadline(handle),
             }
         }
         any
     }
 
     /// The endpoint's next deadline or an application's, by the world's time.
-    fn soonest(&self, endpoint: Option<(Instant, TimerKind)>) -> Option<(Instant, Option<TimerKind>)> {
-        let alive = self.apps.iter().filter(|(handle, _)| self.endpoint.connection(**handle).is_some());
-        let apps = alive.filter_map(|(_, app)| app.deadline()).min().map(|at| (at, None));
+    fn soonest(&mut self, endpoint: Option<(Instant, TimerKind)>) -> Option<(Instant, Option<TimerKind>)> {
+        while let Some((_, handle)) = self.apps.first()
+            && self.endpoint.connection(handle).is_none()
+        {
+            self.apps.forget_deadline(handle);
+        }
+        let apps = self.apps.first().map(|(at, _)| (at, None));
         let endpoint = endpoint.map(|(at, timer)| (at, Some(timer)));
         let (at, timer) = [endpoint, apps].into_iter().flatten().min_by_key(|(at, _)| *at)?;
         Some((at + self.behind, timer))
@@ -308,27 +357,29 @@ impl Host {
                 return;
             }
         }
-        self.events.push((now, event));
+        self.journal.write(now, event);
     }
 
     fn tell_app(&mut self, local: Instant, handle: ConnectionHandle, said: &ConnectionEvent) {
         let begins = matches!(said, ConnectionEvent::Connected { .. } | ConnectionEvent::EarlyData(_));
-        if let Some(serve) = self.serve.filter(|_| begins) {
-            self.apps.entry(handle).or_insert_with(serve);
+        if begins
+            && self.apps.get(handle).is_none()
+            && let Some(accept) = &mut self.accept
+        {
+            self.apps.install(handle, accept());
         }
-        let Some(app) = self.apps.get_mut(&handle) else { return };
         if let ConnectionEvent::Closed(reason) = said {
-            return app.on_closed(reason);
+            self.apps.call(handle, |app| app.on_closed(reason));
+            return self.apps.forget_deadline(handle);
         }
-        let Some(connection) = self.endpoint.connection_mut(handle) else { return };
-        match said {
+        self.call(handle, |app, connection| match said {
             ConnectionEvent::Connected { .. }
             | ConnectionEvent::EarlyData(EarlyData::Offered | EarlyData::Accepted) => {
                 app.on_connected(local, connection);
             }
             ConnectionEvent::Stream(event) => app.on_stream(local, connection, *event),
-            _ => {}
-        }
+            other => app.on_event(local, connection, other),
+        });
     }
 }
 
@@ -354,6 +405,11 @@ impl fmt::Debug for Host {
         for (handle, outcome) in self.outcomes() {
             writeln!(f, "  {handle:?} runs an application: {outcome:?}")?;
         }
-        self.events.iter().rev().take(20).rev().try_for_each(|(at, event)| writeln!(f, "  {at:?} {event:?}"))
+        self.events()
+            .iter()
+            .rev()
+            .take(20)
+            .rev()
+            .try_for_each(|(at, event)| writeln!(f, "  {at:?} {event:?}"))
     }
 }
