@@ -90,6 +90,34 @@ struct Birth {
     rng: Box<dyn Rng>,
     issuer: Arc<Issuer>,
 }
+/// What an attempt at a handshake begins with: the first one, and the one that begins anew in another version.
+pub(super) struct Attempt {
+    pub(super) tls: Box<Handshake>,
+    pub(super) spaces: Spaces,
+    pub(super) recovery: Recovery,
+    pub(super) remote_ids: RemoteIds,
+    pub(super) early: Early,
+}
+
+impl Attempt {
+    /// An attempt with these keys for its Initial packets, which go to `dcid`; of the peer's IDs `id_limit` are kept.
+    pub(super) fn new(
+        tls: Handshake,
+        keys: KeyRing,
+        config: &TransportConfig,
+        dcid: ConnectionId,
+        id_limit: u64,
+    ) -> Self {
+        Self {
+            tls: Box::new(tls),
+            spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
+            recovery: Recovery::new(),
+            remote_ids: RemoteIds::new(dcid, id_limit),
+            early: Early::default(),
+        }
+    }
+}
+
 impl Connection {
     /// Begins a connection as its client; `scid` and `dcid` are random.
     pub(crate) fn client(
@@ -173,6 +201,7 @@ impl Connection {
             send_buffer: config.send_buffer,
         };
         let sizes = Sizes { first: config.datagram_size, hint: None, bound: config.mtu_discovery };
+        let attempt = Attempt::new(tls, keys, &config, dcid, id_limit);
         let mut connection = Self {
             phase: Phase::Handshaking { deadline: now + config.handshake_timeout },
             peer: Peer {
@@ -181,19 +210,19 @@ impl Connection {
                 max_udp_payload_size: u16::MAX,
                 takes_wishes: false,
             },
-            tls: Some(Box::new(tls)),
+            tls: Some(attempt.tls),
             summary: None,
-            spaces: Spaces::new(Space::new(SpaceId::Initial, keys, config.max_ack_delay)),
-            recovery: Recovery::new(),
+            spaces: attempt.spaces,
+            recovery: attempt.recovery,
             paths: Paths::new(|id| fresh_path(&config, sizes, id, tuple, dcid, state)),
             local_ids: LocalIds::new(scid),
-            remote_ids: RemoteIds::new(dcid, id_limit),
+            remote_ids: attempt.remote_ids,
             streams: Streams::new(side, limits),
             datagrams: Datagrams::default(),
             control: Control::default(),
             steering: Steering::default(),
             idle: Idle::new(now, config.idle_timeout, config.keep_alive),
-            early: Early::default(),
+            early: attempt.early,
             lures: Lures::default(),
             quic_bit: QuicBit::default(),
             marks: Marks::default(),

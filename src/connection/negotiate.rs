@@ -3,18 +3,16 @@
 
 use std::sync::Arc;
 
+use super::birth::Attempt;
 use super::handshake::client_params;
-use super::space::{Space, Spaces};
 use super::versions::{Advice, Reading};
-use super::{Connection, Early, Role, handshake};
-use crate::cid::RemoteIds;
+use super::{Connection, Role, handshake};
 use crate::crypto::KeyRing;
 use crate::error::{CloseReason, TransportError};
 use crate::id::{ConnectionId, Side, SpaceId};
 use crate::net::FourTuple;
 use crate::packet::{PacketHeader, Version, negotiable_versions};
 use crate::params::VersionInformation;
-use crate::recovery::Recovery;
 use crate::stats::DropReason;
 use crate::time::Instant;
 
@@ -149,7 +147,6 @@ impl Connection {
         // What was sent early waits for the handshake now; nothing was if the first flight was one for nobody to read.
         let early = config.early_data && self.early_data().is_none();
         let tls = handshake::begin_tls(&config, name, params, version, early).map_err(|_| REFUSED)?;
-        self.tls = Some(Box::new(tls));
         if self.spaces.sends_early() {
             self.send_again(now, SpaceId::Data);
         }
@@ -159,11 +156,11 @@ impl Connection {
         self.recovery.abandon_all(SpaceId::Initial, &mut scratch.fates);
         self.settle_windows(now, &scratch.fates);
         self.scratch = Some(scratch);
-        self.recovery = Recovery::new();
         let keys = KeyRing::initial(version, &dcid, Side::Client);
-        self.spaces = Spaces::new(Space::new(SpaceId::Initial, keys, self.config.max_ack_delay));
-        self.early = Early::default();
-        self.remote_ids = RemoteIds::new(dcid, handshake::id_limit(&config));
+        let attempt = Attempt::new(tls, keys, &self.config, dcid, handshake::id_limit(&config));
+        let Attempt { tls, spaces, recovery, remote_ids, early } = attempt;
+        self.tls = Some(tls);
+        (self.spaces, self.recovery, self.remote_ids, self.early) = (spaces, recovery, remote_ids, early);
         self.paths.home_mut().call(dcid);
         self.advance_handshake(now)
     }
