@@ -78,8 +78,8 @@ impl MigrationConfig {
         self
     }
 
-    /// Server: the addresses it may move to, 256 at most, told to every client with which Pool is agreed. Each should have
-    /// an endpoint of every family that clients use (reference, Section 3.4). A connection that was told moves by Pool
+    /// Server: the addresses it may move to, 256 at most, told to every client with which Pool is agreed, but for those
+    /// that have no endpoint of the client's family (reference, Section 3.4). A connection that was told moves by Pool
     /// alone.
     pub fn pool(mut self, targets: Vec<MigrationTarget>) -> Self {
         self.pool = targets;
@@ -138,12 +138,97 @@ impl fmt::Debug for MigrationConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ClientConfig, ServerConfig};
+    use crate::crypto::testing;
+
+    fn offer(strategies: &[Strategy]) -> MigrationConfig {
+        MigrationConfig::new(strategies.iter().copied().collect())
+    }
+
+    fn member() -> MigrationTarget {
+        MigrationTarget::single(([10, 0, 0, 1], 443).into()).expect("a whole endpoint")
+    }
+
+    /// A client and a server without server migration.
+    fn pair() -> (ClientConfig, ServerConfig) {
+        let (client, server) = testing::pair(None);
+        (ClientConfig::new(Arc::new(client)), ServerConfig::new(Arc::new(server)))
+    }
+
+    /// The strategies of both, if they migrate.
+    fn strategies(client: &ClientConfig, server: &ServerConfig) -> [Option<StrategySet>; 2] {
+        [&client.migration, &server.migration].map(|migration| migration.as_ref().map(|m| m.strategies))
+    }
 
     #[test]
     fn a_pool_without_its_strategy_is_refused() {
-        let target = MigrationTarget::single(([10, 0, 0, 1], 443).into()).expect("a whole endpoint");
-        let config = MigrationConfig::new(StrategySet::EMPTY.with(Strategy::Symmetric)).pool(vec![target]);
+        let config = offer(&[Strategy::Symmetric]).pool(vec![member()]);
         assert_eq!(config.check().map_err(|e| e.setting), Err("pool"));
-        assert!(MigrationConfig::new(StrategySet::EMPTY).check().is_err());
+        assert_eq!(offer(&[Strategy::Pool]).pool(vec![member()]).check(), Ok(()));
+    }
+
+    #[test]
+    fn either_side_has_the_strategies_that_were_named_last() {
+        let (client, server) = pair();
+        assert_eq!(strategies(&client, &server), [None, None]);
+        let two = offer(&[Strategy::Explicit, Strategy::Pool]);
+        let (client, server) =
+            (client.migration(two.clone()).expect("an offer"), server.migration(two).expect("a permit"));
+        let set = StrategySet::from(Strategy::Explicit).with(Strategy::Pool);
+        assert_eq!(strategies(&client, &server), [Some(set), Some(set)]);
+        let one = offer(&[Strategy::Symmetric]);
+        let (client, server) =
+            (client.migration(one.clone()).expect("an offer"), server.migration(one).expect("a permit"));
+        assert_eq!(strategies(&client, &server), [Some(Strategy::Symmetric.into()); 2]);
+    }
+
+    #[test]
+    fn no_strategies_are_refused_and_what_was_set_before_is_not_lost() {
+        let (client, server) = pair();
+        let refused = |client: &ClientConfig, server: &ServerConfig| {
+            let client = client.clone().migration(offer(&[])).map_err(|e| e.setting);
+            let server = server.clone().migration(offer(&[])).map_err(|e| e.setting);
+            [client.map(|_| ()), server.map(|_| ())] == [Err("strategies"); 2]
+        };
+        assert!(refused(&client, &server));
+        assert_eq!(strategies(&client, &server), [None, None]);
+        let one = offer(&[Strategy::Explicit]);
+        let (client, server) =
+            (client.migration(one.clone()).expect("an offer"), server.migration(one).expect("a permit"));
+        assert!(refused(&client, &server));
+        assert_eq!(strategies(&client, &server), [Some(Strategy::Explicit.into()); 2]);
+    }
+
+    #[test]
+    fn a_pool_is_asked_as_the_scheduler_says_and_by_the_default_one_if_none_was_named() {
+        /// Asks nobody.
+        struct Nobody;
+
+        impl AddressScheduler for Nobody {
+            fn insert(&mut self, _: MigrationTarget) -> bool {
+                false
+            }
+            fn contains(&self, _: std::net::SocketAddr) -> bool {
+                false
+            }
+            fn set_current(&mut self, _: Option<MigrationTarget>) {}
+            fn current(&self) -> Option<MigrationTarget> {
+                None
+            }
+            fn next(&mut self) -> Option<MigrationTarget> {
+                None
+            }
+            fn restart(&mut self) {}
+            fn members(&self, _: &mut dyn FnMut(MigrationTarget)) {}
+        }
+
+        let asks = |config: &MigrationConfig| {
+            let mut scheduler = (config.scheduler)(1);
+            scheduler.insert(member());
+            scheduler.next()
+        };
+        let config = offer(&[Strategy::Pool]);
+        assert_eq!(asks(&config), Some(member()));
+        assert_eq!(asks(&config.scheduler(Arc::new(|_| Box::new(Nobody)))), None);
     }
 }

@@ -126,6 +126,7 @@ impl Connection {
         else {
             return;
         };
+        let client = self.remote();
         self.steering.migration = match &self.role {
             Role::Client { config, .. } => {
                 let Some(settings) = client_settings(config, u64::from_be_bytes(self.rng.bytes())) else {
@@ -136,8 +137,11 @@ impl Connection {
             }
             Role::Server { config, .. } => {
                 let Some(settings) = &config.migration else { return };
-                self.local_ids.set_target(settings.pool.len() + 2);
-                let server = Server::new(now, agreement, &settings.pool, settings.deadline);
+                // A client takes an address that it cannot reach for a violation (reference, C5).
+                let pool = settings.pool.iter().filter(|member| member.like(client).is_some());
+                let pool: Vec<_> = pool.copied().collect();
+                self.local_ids.set_target(pool.len() + 2);
+                let server = Server::new(now, agreement, &pool, settings.deadline);
                 Some(Migration::Server(Box::new(server)))
             }
         };

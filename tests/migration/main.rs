@@ -3,4 +3,6 @@
 //! [`catalogue`] reads the two lists beside this file, which name a test for every behaviour and for every remedy.
 
 mod catalogue;
+mod orders;
 mod plans;
+mod schedulers;
