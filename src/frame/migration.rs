@@ -232,9 +232,18 @@ mod tests {
     #[test]
     fn a_target_of_one_family_has_that_one_alone() {
         let v4 = MigrationTarget::single("192.0.2.7:6666".parse().expect("an address")).expect("usable");
-        assert_eq!((v4.v4().map(|a| a.port()), v4.v6()), (Some(6666), None));
+        assert_eq!((v4.v4(), v4.v6()), (Some("192.0.2.7:6666".parse().expect("an endpoint")), None));
         let v6 = MigrationTarget::single("[::1]:5001".parse().expect("an address")).expect("usable");
-        assert_eq!((v6.v4(), v6.v6().map(|a| a.port())), (None, Some(5001)));
+        assert_eq!((v6.v4(), v6.v6()), (None, Some("[::1]:5001".parse().expect("an endpoint"))));
+        assert_eq!(v4, target(Some("192.0.2.7:6666"), None));
+        assert_eq!(v6, target(None, Some("[::1]:5001")));
+    }
+
+    #[test]
+    fn a_target_of_both_families_keeps_all_four_members() {
+        let both = target(Some("127.0.0.1:5000"), Some("[::1]:5001"));
+        assert_eq!(both.v4(), Some("127.0.0.1:5000".parse().expect("an endpoint")));
+        assert_eq!(both.v6(), Some("[::1]:5001".parse().expect("an endpoint")));
     }
 
     #[test]
@@ -269,6 +278,21 @@ mod tests {
             assert_eq!((target.v4(), target.v6()), (None, None));
             assert_eq!(resent(&frames[0]).0, bytes);
         }
+    }
+
+    #[test]
+    fn the_three_frames_take_25_1_and_25_bytes_and_leave_a_record_each() {
+        let both = target(Some("127.0.0.1:5000"), Some("[::1]:5001"));
+        let moving = SendServerMigration { frame: ServerMigration::MoveTo(both), migration: 7 };
+        let empty = SendServerMigration { frame: ServerMigration::Announce, migration: 7 };
+        let migrated = SendServerMigrated { migration: 7 };
+        let pool = SendPoolAddress { target: both, member: 3 };
+        assert_eq!([moving.encoded_len(), empty.encoded_len()], [25, 25]);
+        assert_eq!([migrated.encoded_len(), pool.encoded_len()], [1, 25]);
+        assert_eq!(moving.record(), Some(Record::ServerMigration { migration: 7 }));
+        assert_eq!(empty.record(), Some(Record::ServerMigration { migration: 7 }));
+        assert_eq!(migrated.record(), Some(Record::ServerMigrated { migration: 7 }));
+        assert_eq!(pool.record(), Some(Record::PoolMigrationAddress { member: 3 }));
     }
 
     #[test]

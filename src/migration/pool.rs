@@ -287,6 +287,12 @@ mod tests {
     }
 
     #[test]
+    fn a_server_tells_an_address_once_though_it_was_named_twice() {
+        let pool = Pool::new(["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:1", "10.0.0.2:1"].map(target));
+        assert_eq!(pool.0, [(target("10.0.0.1:1"), Told::Due), (target("10.0.0.2:1"), Told::Due)]);
+    }
+
+    #[test]
     fn a_server_knows_that_its_pool_is_known_when_the_last_member_is_acknowledged() {
         let mut pool = Pool::new([target("10.0.0.1:1"), target("10.0.0.2:1"), target("10.0.0.1:1")]);
         assert_eq!(pool.acked(1), Some(target("10.0.0.2:1")));

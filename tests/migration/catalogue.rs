@@ -34,7 +34,7 @@ const BEHAVIOURS: List = List {
         ('M', 100),
         ('X', 22),
     ],
-    open: &['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'X'],
+    open: &['X'],
     permits_reasons: false,
 };
 

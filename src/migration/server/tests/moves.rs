@@ -17,6 +17,22 @@ fn symmetric_says_that_it_moved_and_explicit_does_not() {
 }
 
 #[test]
+fn after_the_move_the_symmetric_strategies_say_that_it_happened_and_those_that_name_targets_say_nothing() {
+    let says = |order: MoveOrder, pool: &[MigrationTarget]| {
+        let mut server = server_with(&[order.strategy()], pool);
+        written(&mut server);
+        (0..pool.len() as u16)
+            .for_each(|member| drop(acked(&mut server, 1, Record::PoolMigrationAddress { member })));
+        prepare(&mut server, 2, order).unwrap();
+        relocate(&mut server, 10);
+        assert!(server.announces() && server.is_busy(), "{order:?}");
+        matches!(written(&mut server)[..], [Record::ServerMigrated { .. }])
+    };
+    assert!(says(MoveOrder::Symmetric, &[]) && says(MoveOrder::SynchronizedSymmetric, &[]));
+    assert!(!says(MoveOrder::Explicit(target(2)), &[]) && !says(MoveOrder::Pool, &[target(2), target(3)]));
+}
+
+#[test]
 fn an_answered_challenge_ends_the_move() {
     let mut server = server(&[Symmetric]);
     relocate(&mut server, 0);

@@ -42,6 +42,43 @@ fn a_lost_announcement_is_said_again_before_the_move_and_never_after_it() {
 }
 
 #[test]
+fn a_synchronized_order_is_ready_when_its_frame_is_acknowledged() {
+    let mut server = server(&[SynchronizedSymmetric]);
+    assert_eq!(prepare(&mut server, 0, MoveOrder::SynchronizedSymmetric), Ok(vec![]));
+    assert!(server.is_busy());
+    let record = notice(&mut server);
+    assert!(written(&mut server).is_empty(), "it is said once");
+    let expected = [acknowledged(FrameKind::ServerMigration), ready(SynchronizedSymmetric)];
+    assert_eq!(acked(&mut server, 20, record), expected);
+}
+
+#[test]
+fn explicit_gives_notice_with_its_target_and_synchronized_symmetric_with_none() {
+    assert_eq!(MoveOrder::Explicit(target(2)).notice(), Some(ServerMigration::MoveTo(target(2))));
+    assert_eq!(MoveOrder::SynchronizedSymmetric.notice(), Some(ServerMigration::Announce));
+    assert_eq!([MoveOrder::Pool.notice(), MoveOrder::Symmetric.notice()], [None, None]);
+}
+
+#[test]
+fn a_pool_order_is_ready_at_once_when_the_whole_pool_is_known_and_says_nothing() {
+    let mut server = server_with(&[Pooled], &[target(2), target(3), target(4)]);
+    assert_eq!(written(&mut server).len(), 3);
+    (0..3).for_each(|member| drop(acked(&mut server, 5, Record::PoolMigrationAddress { member })));
+    assert_eq!(prepare(&mut server, 10, MoveOrder::Pool), Ok(vec![ready(Pooled)]));
+    assert!(server.is_busy() && written(&mut server).is_empty());
+}
+
+#[test]
+fn a_pool_order_waits_for_two_addresses_of_three() {
+    let mut server = server_with(&[Pooled], &[target(2), target(3), target(4)]);
+    written(&mut server);
+    acked(&mut server, 5, Record::PoolMigrationAddress { member: 1 });
+    assert_eq!(prepare(&mut server, 10, MoveOrder::Pool), Ok(vec![]));
+    assert!(!acked(&mut server, 15, Record::PoolMigrationAddress { member: 2 }).contains(&ready(Pooled)));
+    assert!(acked(&mut server, 20, Record::PoolMigrationAddress { member: 0 }).contains(&ready(Pooled)));
+}
+
+#[test]
 fn a_pool_order_is_ready_when_the_last_address_is_acknowledged() {
     let mut server = server_with(&[Pooled], &[target(2), target(3)]);
     assert_eq!(written(&mut server).len(), 2);
@@ -68,13 +105,52 @@ fn an_order_that_cannot_be_followed_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_cancelled_explicit_order_permits_the_same_target_only_though_it_was_never_acknowledged() {
-    let mut server = server(&[Explicit, Symmetric]);
+    let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);
     prepare(&mut server, 0, MoveOrder::Explicit(target(2))).unwrap();
     assert_eq!(server.cancel(at(1)), Ok(()));
     let bound = Err(MigrationError::Bound { to: Binding::SameTarget });
     assert_eq!(prepare(&mut server, 2, MoveOrder::Explicit(target(3))), bound);
     assert_eq!(prepare(&mut server, 2, MoveOrder::Symmetric), bound);
+    assert_eq!(prepare(&mut server, 2, MoveOrder::SynchronizedSymmetric), bound);
     assert_eq!(prepare(&mut server, 2, MoveOrder::Explicit(target(2))), Ok(vec![]));
+}
+
+#[test]
+fn a_cancelled_symmetric_order_binds_nothing() {
+    for next in [MoveOrder::Symmetric, MoveOrder::SynchronizedSymmetric, MoveOrder::Explicit(target(3))] {
+        let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);
+        prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
+        assert_eq!(server.cancel(at(1)), Ok(()));
+        assert_eq!(prepare(&mut server, 2, next).map(|_| ()), Ok(()), "{next:?}");
+    }
+}
+
+#[test]
+fn an_order_while_another_is_pending_ready_or_carried_out_is_refused_whatever_it_is() {
+    let orders = [MoveOrder::Symmetric, MoveOrder::SynchronizedSymmetric, MoveOrder::Explicit(target(2))];
+    for pending in orders {
+        let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);
+        prepare(&mut server, 0, pending).unwrap();
+        let refused = |server: &mut Server| orders.map(|order| prepare(server, 5, order));
+        assert_eq!(refused(&mut server), [const { Err(MigrationError::Busy) }; 3], "{pending:?}");
+        relocate(&mut server, 10);
+        assert_eq!(refused(&mut server), [const { Err(MigrationError::Busy) }; 3], "{pending:?}");
+    }
+}
+
+#[test]
+fn without_anything_in_common_every_order_is_refused_as_disabled() {
+    let agreement = select(Some(Explicit.into()), Some(StrategySet::from(Symmetric).into()));
+    let agreement = agreement.expect("a sound offer").expect("both take part");
+    let mut server = Server::new(at(0), agreement, &[], DEADLINE);
+    for order in [
+        MoveOrder::Explicit(target(2)),
+        MoveOrder::Pool,
+        MoveOrder::Symmetric,
+        MoveOrder::SynchronizedSymmetric,
+    ] {
+        assert_eq!(prepare(&mut server, 0, order), Err(MigrationError::Disabled), "{order:?}");
+    }
 }
 
 #[test]
