@@ -486,11 +486,27 @@ fn early_datagrams_that_are_not_taken_are_counted_as_lost() {
     });
 }
 
+/// A server with the certificate and the sessions of another, which knows only a group for the key exchange that clients
+/// do not begin with.
+fn server_of_another_group(other: &rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP384R1];
+    let mut config =
+        rustls::ServerConfig::builder_with_details(Arc::new(provider), Arc::new(tls::StandingStill))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3 is there")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&other.cert_resolver));
+    config.alpn_protocols = vec![tls::ALPN.to_vec()];
+    config.session_storage = Arc::clone(&other.session_storage);
+    Arc::new(config)
+}
+
 #[test]
 fn a_hello_retry_ends_early_data() {
     let mut scene = Scene::usual();
     // It takes the ticket, but wants another group for its key exchange.
-    let picky = tls::server_of_another_group(&scene.server_tls);
+    let picky = server_of_another_group(&scene.server_tls);
     scene.world.server_with(SECOND, taking(&picky, usual()));
     let seen = watch(&mut scene.world, |_| Verdict::Pass);
     let conn = scene.ask(SECOND);

@@ -1,11 +1,8 @@
-//! The simulator: whole endpoints on a simulated network, in virtual time, from one seed.
-//!
-//! A [`World`] holds hosts, the links and translators between them, and applications on their connections; it runs until
-//! something is so, and panics when a rule is broken that can be seen from outside. A failed run prints its seed:
-//! `SIM_SEED=7 SIM_LOG=1 cargo test --test loss what_failed` repeats it and shows every datagram.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
-#![warn(missing_docs, unreachable_pub, missing_debug_implementations)]
+#![deny(missing_docs)]
+#![warn(unreachable_pub, missing_debug_implementations)]
+#![expect(clippy::test_attr_in_doctest, reason = "the first example is a whole test, and is run as one")]
 
 mod app;
 mod dice;

@@ -1,5 +1,6 @@
-//! TLS for simulations: one Ed25519 certificate, always valid, at a time that stands still.
+//! TLS for simulations: one Ed25519 certificate of this process, always valid, at a time that stands still.
 //!
+//! Any other configuration of rustls does as well, behind `peregrine::ServerConfig::new` and `ClientConfig::new`.
 //! TLS bytes cannot repeat themselves, because the key exchange draws on the system's entropy. Their *lengths* can, and
 //! that is all a trace holds: Ed25519 signatures have one size, and the certificate's serial number is fixed.
 
@@ -14,12 +15,12 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite};
 
-/// The name of every server.
+/// The name in the ready-made certificate, to which [`World::connect`](crate::World::connect) connects.
 pub const NAME: &str = "server.sim";
-/// The protocol that all speak.
+/// The protocol that ready-made servers and clients speak (ALPN).
 pub const ALPN: &[u8] = b"sim";
 
-/// 1 January 2030, always.
+/// A clock for rustls that stands still: it is always the beginning of 2030 (UTC).
 #[derive(Debug)]
 pub struct StandingStill;
 
@@ -104,24 +105,9 @@ pub fn client() -> Arc<ClientConfig> {
     client_offering(&[ALPN])
 }
 
-/// A client that trusts [`server`], and shows it the tickets that it gives.
+/// A client that trusts [`server`], keeps up to eight of its sessions, and resumes them when it connects again.
 pub fn resuming_client() -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(&client());
     config.resumption = Resumption::in_memory_sessions(8);
-    Arc::new(config)
-}
-
-/// A server with the certificate and the sessions of another, which knows only a group for the key exchange that clients
-/// do not begin with.
-pub fn server_of_another_group(other: &ServerConfig) -> Arc<ServerConfig> {
-    let mut provider = default_provider();
-    provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP384R1];
-    let mut config = ServerConfig::builder_with_details(Arc::new(provider), Arc::new(StandingStill))
-        .with_protocol_versions(&[&TLS13])
-        .expect("TLS 1.3 is there")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&other.cert_resolver));
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config.session_storage = Arc::clone(&other.session_storage);
     Arc::new(config)
 }

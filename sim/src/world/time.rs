@@ -199,3 +199,19 @@ impl World {
         *of_all += of_hosts[host.0];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_stands_in_the_queue_once_however_often_it_changes_its_mind() {
+        let mut schedule = Schedule::default();
+        for millis in (0..1000).rev().chain(0..1000) {
+            schedule.wake(HostId(0), Some(Instant::from_millis(millis)));
+        }
+        assert_eq!(schedule.wakes, BTreeSet::from([(Instant::from_millis(999), HostId(0))]));
+        schedule.wake(HostId(0), None);
+        assert_eq!(schedule.next(), None);
+    }
+}
