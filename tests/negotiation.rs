@@ -20,9 +20,13 @@ fn set(strategies: &[Strategy]) -> Set {
 
 /// A client that offers this, and a server that permits that.
 fn pair(world: &mut World, offered: Set, permitted: Set) -> Conn {
+    pair_of(world, offered, permitted.map(MigrationConfig::new))
+}
+
+fn pair_of(world: &mut World, offered: Set, permit: Option<MigrationConfig>) -> Conn {
     let mut server = ServerConfig::new(tls::server());
-    if let Some(strategies) = permitted {
-        server = server.migration(MigrationConfig::new(strategies)).expect("a permit that can be");
+    if let Some(permit) = permit {
+        server = server.migration(permit).expect("a permit that can be");
     }
     world.server_with(HOME, server);
     let client = world.client("30.0.0.1:5000");
@@ -68,6 +72,29 @@ fn what_both_have_is_agreed_on() {
     }
     assert_eq!(agreed(Some(StrategySet::ALL), set(&SOME)), set(&SOME));
     assert_eq!(agreed(set(&SOME), Some(StrategySet::ALL)), set(&SOME));
+    let (offered, permitted) =
+        ([Strategy::Symmetric, Strategy::Pool], [Strategy::Explicit, Strategy::Pool, Strategy::Symmetric]);
+    assert_eq!(agreed(set(&offered), set(&permitted)), set(&[Strategy::Pool, Strategy::Symmetric]));
+}
+
+#[test]
+fn a_pool_is_told_to_nobody_who_has_not_agreed_on_it() {
+    let pool = Strategy::Pool;
+    for (offered, permitted) in [
+        (set(&[Strategy::Symmetric]), [pool].into_iter().collect::<StrategySet>()),
+        (None, [pool, Strategy::Explicit].into_iter().collect()),
+        (set(&[Strategy::Explicit]), [pool, Strategy::Explicit].into_iter().collect()),
+    ] {
+        let mut world = World::new();
+        let permit = MigrationConfig::new(permitted).pool(vec![target(AWAY)]);
+        let conn = pair_of(&mut world, offered, Some(permit));
+        world.run_well(secs(5));
+        let far = world.server_side(conn).expect("the server has it too");
+        for end in [conn, far] {
+            let told = |(_, event): (_, &ConnectionEvent)| matches!(event, ConnectionEvent::Migration(_));
+            assert!(!world.at(end.host).said(end.handle).any(told), "{offered:?}, {permitted:?}");
+        }
+    }
 }
 
 #[test]

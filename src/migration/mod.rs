@@ -106,7 +106,7 @@ pub enum MigrationEvent {
     Completed {
         /// By which strategy.
         strategy: Strategy,
-        /// The server's address; `None` at a server whose socket does not tell.
+        /// Client: the server's address. `None` at the server, which was told where it is by whoever moved it.
         address: Option<SocketAddr>,
     },
     /// The move, or the search, came to nothing before the migration deadline, or the order cannot be followed. The
