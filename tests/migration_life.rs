@@ -1,14 +1,18 @@
 //! The life of connections whose server may move, as their two ends tell it: the beginning, the moves, the end.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use peregrine::{
-    CloseReason, ConnectionEvent, FrameKind, MigrationEvent, MoveOrder, RelocationEvent, RelocationPlan,
-    Strategy, StrategySet,
+    CloseReason, ConnectionEvent, FrameKind, Local, MigrationEvent, MoveOrder, RelocationEvent,
+    RelocationPlan, SocketKey, Strategy, StrategySet,
 };
 
-use sim::{Client, Conn, World, addr, ms, secs};
+use sim::{Client, Conn, Filtering, World, addr, ms, secs};
 use stage::moves::{AWAY, HOME, Play, Stage, target};
+
+/// Another port of the server's host.
+const NEXT_DOOR: &str = "20.0.0.1:4433";
 
 /// What a connection said, of whatever kind.
 fn events(world: &World, conn: Conn) -> Vec<ConnectionEvent> {
@@ -129,7 +133,6 @@ fn a_synchronized_move_is_told_in_order_though_the_client_says_nothing() {
 
 #[test]
 fn a_move_to_another_port_of_the_same_host_is_a_move() {
-    const NEXT_DOOR: &str = "20.0.0.1:4433";
     for play in Play::ALL {
         let stage = if matches!(play, Play::Pool(_)) {
             Stage::new(play).pool(&["20.0.0.1:4432", NEXT_DOOR])
@@ -139,6 +142,36 @@ fn a_move_to_another_port_of_the_same_host_is_a_move() {
         let [client, _] = told(&stage, NEXT_DOOR);
         assert_eq!(client.last(), Some(&completed(play.strategy(), NEXT_DOOR)), "{play:?}");
     }
+}
+
+/// The server moves to another port, and tells the library this of its address; then a translator forgets the client.
+fn follows_after_another_port(ip: Option<IpAddr>) {
+    for play in Play::ALL {
+        let stage = Stage::new(play).pool(if play == Play::Pool(3) { &[NEXT_DOOR] } else { &[] });
+        let mut scene =
+            stage.behind(Filtering::EndpointIndependent).client(Client::echoes(1, Duration::ZERO));
+        scene.world.run_well(secs(5));
+        scene.prepare(NEXT_DOOR);
+        scene.world.move_to(scene.server, NEXT_DOOR);
+        scene.world.relocated_as(scene.server, &[(SocketKey(0), Local { socket: SocketKey(0), ip })]);
+        scene.world.run_for(secs(2));
+        scene.world.rebind_nat(scene.conn().host, None);
+        scene.world.ask(scene.conn(), Client::echo());
+        scene.world.run_well(secs(5));
+        let far = scene.far_end();
+        let moved = |event: &ConnectionEvent| matches!(event, ConnectionEvent::PeerMoved { .. });
+        assert_eq!(events(&scene.world, far).iter().filter(|event| moved(event)).count(), 1, "{play:?}");
+    }
+}
+
+#[test]
+fn a_server_that_moved_to_another_port_follows_its_clients_still() {
+    follows_after_another_port(Some(addr(HOME).ip()));
+}
+
+#[test]
+fn a_server_that_moved_and_does_not_say_where_it_is_follows_its_clients_still() {
+    follows_after_another_port(None);
 }
 
 // ---- many -----------------------------------------------------------------------------------------------

@@ -34,8 +34,9 @@ const PTO_CAP: Duration = Duration::from_secs(1);
 pub(super) struct Steering {
     pub(super) agreement: Option<Agreement>,
     pub(super) migration: Option<Migration>,
-    /// A server's last switch: the first packet number after it, and where it was before.
-    pub(super) switch: Option<(PacketNumber, Local)>,
+    /// A server's last switch: the first packet number after it, and where it was before, unless that is where it is: where
+    /// ports are is not told.
+    pub(super) switch: Option<(PacketNumber, Option<Local>)>,
 }
 
 impl Steering {
@@ -72,14 +73,19 @@ impl Steering {
         }
     }
 
-    /// Whether a server left this place at its last switch.
+    /// Whether a server left this place at its last switch, and its client may not have followed yet.
     pub(super) fn was_at(&self, local: Local) -> bool {
-        self.switch.is_some_and(|(_, former)| former.ip.is_some() && former == local)
+        self.former().is_some_and(|former| former.ip.is_some() && former == local)
+            && self.server().is_some_and(Server::has_moved)
     }
 
     /// Whether a packet for this place of ours may be one for where a server was before its last switch.
     pub(super) fn has_left(&self, local: Local) -> bool {
-        self.switch.is_some_and(|(_, former)| former.matches(local))
+        self.former().is_some_and(|former| former.matches(local))
+    }
+
+    fn former(&self) -> Option<Local> {
+        self.switch.and_then(|(_, former)| former)
     }
 
     /// Whether the former home, which is there, is kept beyond its time.

@@ -51,6 +51,7 @@ impl Connection {
         self.moves.know_by_anything();
         let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
         self.recovery.skip(SpaceId::Data, skipped.into());
+        let former = Some(former).filter(|former| *former != local);
         self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
         self.tell_server(now, ServerInput::Relocated { announce_at });
     }
