@@ -34,7 +34,7 @@ const BEHAVIOURS: List = List {
         ('M', 100),
         ('X', 22),
     ],
-    open: &['X'],
+    open: &[],
     permits_reasons: false,
 };
 
