@@ -28,6 +28,7 @@ mod request;
 mod root;
 mod server;
 mod session;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tls;

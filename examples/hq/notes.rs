@@ -14,8 +14,7 @@ pub fn connected(connection: &Connection) -> String {
 
 /// How its server may move.
 pub fn agreed(agreement: Agreement) -> String {
-    let names: Vec<_> =
-        Strategy::ALL.into_iter().filter(|strategy| agreement.permits(*strategy)).map(strategy).collect();
+    let names: Vec<_> = agreement.strategies().iter().map(strategy).collect();
     match &*names {
         [] => "the server may not move".to_owned(),
         names => format!("the server may move: {}", names.join(", ")),

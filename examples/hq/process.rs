@@ -29,7 +29,7 @@ pub fn program(line: &str) -> Command {
 
 /// A process that runs until it is dropped.
 pub struct Process {
-    child: Child,
+    pub child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 

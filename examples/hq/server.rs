@@ -3,11 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
-use peregrine::{
-    Endpoint, EndpointConfig, Instant, ServerConfig, SocketKey, SystemRng, TransportConfig, Version,
-};
+use peregrine::{Endpoint, EndpointConfig, Instant, ServerConfig, SocketKey, SystemRng, Version};
 
 use crate::case::Versions;
 use crate::desk::Desk;
@@ -15,18 +12,8 @@ use crate::driver::Driver;
 use crate::moving::Mover;
 use crate::plan::{Certificate, ServerPlan};
 use crate::root::Root;
+use crate::terms;
 use crate::tls::{self, Identity, Secrets};
-
-/// Connections at a time; each holds at most its windows and send buffer.
-const CONNECTIONS: usize = 1000;
-/// Bytes that wait for a client, on all of its streams together.
-const SEND_BUFFER: u64 = 2 << 20;
-/// Streams a client may have open at a time; the runner wants at most 1000.
-const STREAMS: u64 = 100;
-/// Bytes of requests that may wait for us, on one stream and on all of them.
-const WINDOWS: (u64, u64) = (8 << 10, 256 << 10);
-/// How long a handshake may take: the runner has links that lose a third of all datagrams.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// Serves until the process is stopped.
 ///
@@ -46,7 +33,7 @@ pub fn run(plan: ServerPlan) -> Result<(), String> {
     let mut driver = Driver::starting_at(Instant::ZERO);
     let socket = bind(&mut driver, &plan)?;
     let config = prefer(&mut driver, &plan, socket, settings(&plan, tls)?)?;
-    let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(CONNECTIONS);
+    let mut endpoint = EndpointConfig::server(Arc::new(config)).max_connections(terms::CONNECTIONS);
     if plan.part.retry {
         endpoint = endpoint.half_open_limit(0);
     }
@@ -113,16 +100,7 @@ fn own_addresses(listening: IpAddr) -> Vec<SocketAddr> {
 }
 
 fn settings(plan: &ServerPlan, tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, String> {
-    let (stream_window, window) = WINDOWS;
-    let transport = TransportConfig::builder()
-        .send_buffer(SEND_BUFFER)
-        .max_bidi_streams(STREAMS)
-        .max_uni_streams(0)
-        .stream_receive_window(stream_window)
-        .receive_window(window)
-        .handshake_timeout(HANDSHAKE)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let transport = terms::transport().build().map_err(|error| error.to_string())?;
     let mut config = ServerConfig::new(tls).transport(Arc::new(transport));
     config = match plan.part.versions {
         Versions::Both | Versions::BeginReserved => Ok(config),
