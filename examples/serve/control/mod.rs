@@ -1,0 +1,141 @@
+//! The socket on which the server is steered: a file that nobody else may open, and a bounded number of controllers.
+//!
+//! Never waited for: the server looks here when the kernel says that there is something, and goes on.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::Mode;
+
+pub use controller::Reply;
+pub use lines::{LONGEST, Line};
+
+use controller::Controller;
+
+mod controller;
+mod lines;
+
+/// Controllers at a time. One more takes the place of the one that was silent for longest.
+const CONTROLLERS: usize = 16;
+/// What the owner may not do with the socket's file, and others may not at all: it is made with mode 0600.
+const MASK: Mode = Mode::from_raw_mode(0o177);
+
+/// The control socket.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the file, by which it is known again.
+    file: Option<(u64, u64)>,
+    controllers: Vec<Controller>,
+    turns: u64,
+    /// Whether a controller was left with commands of which the kernel will not tell again.
+    has_more: bool,
+}
+
+impl Control {
+    /// Opens the socket; a file that a server has left there, who is no more, is put away.
+    ///
+    /// # Errors
+    ///
+    /// A server listens there, or it is no socket, or it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let unusable =
+            |what: &dyn std::fmt::Display| format!("cannot be steered at {}: {what}", path.display());
+        if let Ok(found) = fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                return Err(unusable(&"there is a file, and it is no socket"));
+            }
+            if UnixStream::connect(path).is_ok() {
+                return Err(unusable(&"another server listens there"));
+            }
+            fs::remove_file(path).map_err(|error| unusable(&error))?;
+        }
+        let before = rustix::process::umask(MASK);
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener.map_err(|error| unusable(&error))?;
+        listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
+        let (path, controllers) = (path.to_owned(), Vec::new());
+        let mut control = Self { listener, path, file: None, controllers, turns: 0, has_more: false };
+        control.look_at_file();
+        Ok(control)
+    }
+
+    /// Learns which file is its own: one that was restored with its process is another than the one that was made.
+    pub fn look_at_file(&mut self) {
+        self.file = identity(&self.path);
+    }
+
+    /// What is waited for.
+    pub fn interests(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let listening = PollFd::new(&self.listener, PollFlags::IN);
+        std::iter::once(listening).chain(self.controllers.iter().map(Controller::interest))
+    }
+
+    /// Whether there is something to do without waiting.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Lets in who wants to be, and answers one command of each.
+    pub fn turn(&mut self, mut answer: impl FnMut(Line) -> Reply) {
+        self.turns += 1;
+        self.has_more = false;
+        self.let_in();
+        for controller in &mut self.controllers {
+            self.has_more |= controller.turn(self.turns, &mut answer);
+        }
+        self.controllers.retain(|controller| !controller.is_over());
+    }
+
+    /// Tells an event, one line, to whoever asked for events.
+    pub fn publish(&mut self, event: &str) {
+        self.controllers.iter_mut().for_each(|controller| controller.tell(event));
+        self.controllers.retain(|controller| !controller.is_over());
+    }
+
+    fn let_in(&mut self) {
+        for _ in 0..CONTROLLERS {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Perhaps too many files are open: one fewer is.
+                Err(_) => return self.dismiss(),
+            };
+            if self.controllers.len() >= CONTROLLERS {
+                self.dismiss();
+            }
+            self.controllers.extend(Controller::new(stream, self.turns).ok());
+        }
+        self.has_more = true;
+    }
+
+    /// Hangs up on the controller that would be missed least.
+    fn dismiss(&mut self) {
+        let idlest = self.controllers.iter().enumerate().min_by_key(|(_, controller)| controller.rank());
+        if let Some((place, _)) = idlest {
+            self.controllers.remove(place);
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Not if it is another server's by now: this one may be the copy that was left behind.
+        if self.file.is_some() && self.file == identity(&self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests;
