@@ -1,5 +1,6 @@
-//! How much one world bears: `crowd [CLIENTS] [SERVERS]` connects clients behind their own translators, lets each ask for
-//! an echo, relocates all servers at once, and lets each ask again. The time it takes is for `time` to say.
+//! How much one world bears: `crowd [CLIENTS [SERVERS [HOSTS]]]` connects clients (10 000) that share so many hosts (one
+//! each), every host behind a translator, lets each ask for an echo, relocates all servers (one) at once, and lets each
+//! ask again. The time it takes is for `time` to say.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ fn main() {
     let mut numbers = std::env::args().skip(1).map(|word| word.parse().expect("a number"));
     let clients: u32 = numbers.next().unwrap_or(10_000);
     let servers: u32 = numbers.next().unwrap_or(1);
+    let sites: u32 = numbers.next().unwrap_or(clients);
     let migration = || MigrationConfig::new(Strategy::Symmetric.into());
 
     let mut world = World::new();
@@ -28,12 +30,16 @@ fn main() {
         .collect();
     let config = ClientConfig::new(tls::client()).migration(migration()).expect("an offer");
     let config = Arc::new(config);
+    let sites: Vec<HostId> = (0..sites)
+        .map(|number| {
+            let (inside, public) = (address(0x0a00_0001, number), address(0x1e00_0001, number));
+            world.nat(Nat::new(&[inside.into()], public.into(), Filtering::EndpointIndependent));
+            world.client(&format!("{inside}:5000"))
+        })
+        .collect();
     let mut conns = Vec::new();
     for number in 0..clients {
-        let (inside, public) = (address(0x0a00_0001, number), address(0x1e00_0001, number));
-        world.nat(Nat::new(&[inside.into()], public.into(), Filtering::EndpointIndependent));
-        let host = world.client(&format!("{inside}:5000"));
-        let to = home(number % servers);
+        let (host, to) = (sites[number as usize % sites.len()], home(number % servers));
         conns.push(world.connect_with(host, &to, Arc::clone(&config), Client::asking([Client::echo()])));
     }
     world.run_well(secs(60));

@@ -9,7 +9,7 @@ mod time;
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,6 +35,15 @@ pub struct Conn {
     pub host: HostId,
     /// Its name there.
     pub handle: ConnectionHandle,
+}
+
+/// Servers' ends of connections, as far as somebody asked.
+#[derive(Debug, Default)]
+struct FarEnds {
+    /// By the name that both ends know.
+    by_name: BTreeMap<ConnectionId, Conn>,
+    /// Hosts that may have connections that are not among them.
+    unread: BTreeSet<HostId>,
 }
 
 /// Everything there is: hosts, what lies between them, and the time.
@@ -63,8 +72,7 @@ pub struct World {
     /// By host: how many of its applications are at work, and of all of them.
     running: (Vec<usize>, usize),
     configs: Vec<EndpointConfig>,
-    /// Servers' ends of connections by the name that both ends know, as far as somebody asked.
-    far_ends: RefCell<BTreeMap<ConnectionId, Conn>>,
+    far_ends: RefCell<FarEnds>,
     /// What hosts write their datagrams into.
     buffer: Vec<u8>,
 }
@@ -207,17 +215,16 @@ impl World {
         let name = self.connection(conn)?.original_id();
         let mut known = self.far_ends.borrow_mut();
         let is_it = |end: &Conn| self.connection(*end).is_some_and(|c| c.original_id() == name);
-        if let Some(end) = known.get(&name).copied().filter(is_it) {
+        if let Some(end) = known.by_name.get(&name).copied().filter(is_it) {
             return Some(end);
         }
-        known.clear();
-        for (index, host) in self.hosts.iter().enumerate() {
-            let ends = host.endpoint().connections().filter(|(_, c)| c.side() == Side::Server);
-            for (handle, connection) in ends {
-                known.entry(connection.original_id()).or_insert(Conn { host: HostId(index), handle });
+        for host in std::mem::take(&mut known.unread) {
+            let ends = self.hosts[host.0].endpoint().connections();
+            for (handle, connection) in ends.filter(|(_, connection)| connection.side() == Side::Server) {
+                known.by_name.insert(connection.original_id(), Conn { host, handle });
             }
         }
-        known.get(&name).copied()
+        known.by_name.get(&name).copied().filter(is_it)
     }
 
     // ---- what one may do to a host ------------------------------------------------------------
@@ -232,6 +239,8 @@ impl World {
         let at = &mut self.hosts[host.0];
         let local = at.clock(self.now);
         let answer = say(local, at.endpoint_mut());
+        // It may have accepted somebody.
+        self.far_ends.get_mut().unread.insert(host);
         self.drive(host);
         answer
     }

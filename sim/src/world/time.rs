@@ -179,6 +179,10 @@ impl World {
         if !self.hosts[host.0].is_frozen() {
             self.watch.on_received(host, &datagram);
         }
+        // Only a long header begins a connection.
+        if datagram.payload.first().is_some_and(|byte| byte & 0x80 != 0) {
+            self.far_ends.get_mut().unread.insert(host);
+        }
         self.hosts[host.0].receive(self.now, datagram, &mut self.network);
         self.drive(host);
     }

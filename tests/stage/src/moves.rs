@@ -2,6 +2,7 @@
 //!
 //! The server's addresses are global ones, because a client's default policy follows to no other.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -292,12 +293,19 @@ impl Scene {
     /// Runs until all handshakes are confirmed at both ends.
     pub fn await_connected(&mut self) {
         let conns = self.conns.clone();
-        let complete = |world: &World, conn: &Conn| {
-            let ends = [Some(*conn), world.server_side(*conn)];
-            let mut ends = ends.into_iter().map(|end| world.connection(end?));
-            ends.all(|end| end.is_some_and(Connection::is_confirmed))
+        let is_confirmed = |world: &World, conn: Conn| {
+            let ends = [Some(conn), world.server_side(conn)].map(|end| world.connection(end?));
+            ends.iter().all(|end| end.is_some_and(Connection::is_confirmed))
         };
-        self.world.run_until(move |world| conns.iter().all(|conn| complete(world, conn)), secs(60));
+        // Those before this one are: what was confirmed stays so.
+        let first = Cell::new(0);
+        let all = move |world: &World| {
+            while conns.get(first.get()).is_some_and(|conn| is_confirmed(world, *conn)) {
+                first.set(first.get() + 1);
+            }
+            first.get() == conns.len()
+        };
+        self.world.run_until(all, secs(60));
     }
 
     /// One more client, that comes now to the server's home. It is not among the connections that are to follow.
