@@ -94,6 +94,21 @@ fn a_server_with_both_families_moves_in_both() {
 }
 
 #[test]
+fn a_client_with_both_families_connects_by_either_and_follows() {
+    let mut world = World::new();
+    let server = server(&mut world, "[2a00::1]:443");
+    let host = world.client("30.0.0.1:5000");
+    world.add_socket(host, "[2a01::1]:5000");
+    let (migration, _) = patience(secs(30));
+    let config = ClientConfig::new(tls::client()).migration(migration).expect("an offer");
+    let conn = world.connect_with(host, "[2a00::1]:443", Arc::new(config), Client::echoes(100, ms(20)));
+    world.run_for(ms(300));
+    world.relocate_by(server, symmetric(), "[2a00:5::7]:8443", ms(100));
+    world.run_well(secs(60));
+    assert_eq!(remote(&world, conn), addr("[2a00:5::7]:8443"));
+}
+
+#[test]
 fn a_server_on_wildcard_sockets_moves() {
     let mut world = World::new();
     let server = server(&mut world, "45.0.0.1:443");

@@ -178,6 +178,12 @@ impl Host {
         &mut self.endpoint
     }
 
+    /// The first socket of this address' family, or else the first.
+    pub(crate) fn socket_towards(&self, remote: SocketAddr) -> SocketKey {
+        let like = self.sockets.iter().position(|address| address.is_ipv4() == remote.is_ipv4());
+        SocketKey(u32::try_from(like.unwrap_or(0)).expect("few sockets"))
+    }
+
     /// The socket is bound elsewhere now; returns where it was.
     pub(crate) fn rebind(&mut self, socket: SocketKey, address: SocketAddr) -> SocketAddr {
         if !self.astray.contains(&socket) {

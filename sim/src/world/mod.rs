@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use peregrine::{
     ClientConfig, CloseReason, Connection, ConnectionEvent, ConnectionHandle, ConnectionId, Endpoint,
-    EndpointConfig, FourTuple, Instant, SeededRng, ServerConfig, Side, SocketKey,
+    EndpointConfig, FourTuple, Instant, SeededRng, ServerConfig, Side,
 };
 
 use super::app::{App, Outcome, Serve};
@@ -185,7 +185,8 @@ impl World {
         self.connect_named(client, to, tls::NAME, config, app)
     }
 
-    /// Connects with these settings to a server of this name, and runs an application.
+    /// Connects with these settings to a server of this name, from the first socket of that family of addresses, and runs
+    /// an application.
     ///
     /// # Panics
     ///
@@ -200,7 +201,7 @@ impl World {
     ) -> Conn {
         let (now, remote) = (self.now, addr(to));
         let host = &mut self.hosts[client.0];
-        let path = FourTuple { local: host.local(SocketKey(0)), remote };
+        let path = FourTuple { local: host.local(host.socket_towards(remote)), remote };
         let local_now = host.clock(now);
         let connected = host.endpoint_mut().connect(local_now, path, config, name);
         let handle = connected.unwrap_or_else(|error| panic!("{error}"));
