@@ -6,6 +6,7 @@
 use super::receive::Came;
 use super::{Connection, Role};
 use crate::id::{PacketNumber, PathId, SpaceId};
+use crate::migration::ClientInput;
 use crate::net::FourTuple;
 use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
 use crate::stats::DropReason;
@@ -41,7 +42,7 @@ impl Connection {
         dcid: &[u8],
     ) -> Result<PathId, DropReason> {
         match self.role {
-            Role::Client { .. } => self.client_gate(*came.path, space, number),
+            Role::Client { .. } => self.client_gate(now, *came.path, space, number),
             Role::Server { .. } => {
                 let newest = self.spaces.get(space).is_some_and(|space| number >= space.received.expected());
                 self.server_gate(now, *came.path, (space, newest), dcid)
@@ -105,6 +106,7 @@ impl Connection {
     /// Which path a packet belongs to that did not come from home; a packet may make its source a candidate [2.1, 2.2].
     fn client_gate(
         &mut self,
+        now: Instant,
         from: FourTuple,
         space: SpaceId,
         number: PacketNumber,
@@ -119,8 +121,13 @@ impl Connection {
         }
         let client = self.steering.client().ok_or(DropReason::Gate)?;
         let home = self.remote();
-        if space != SpaceId::Data || !self.phase.is_confirmed() || !client.welcomes(from.remote, number, home)
-        {
+        if space != SpaceId::Data || !self.phase.is_confirmed() {
+            return Err(DropReason::Gate);
+        }
+        if !client.welcomes(from.remote, number, home) {
+            if client.refuses(from.remote, number, home) {
+                self.inform_client(now, ClientInput::Refused { from: from.remote });
+            }
             return Err(DropReason::Gate);
         }
         self.candidate(from.remote).ok_or(DropReason::Gate)

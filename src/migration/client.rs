@@ -87,6 +87,11 @@ pub enum ClientInput {
         /// Its number.
         number: PacketNumber,
     },
+    /// A packet came from an address that the policy refuses, and from there it was discarded.
+    Refused {
+        /// Where it came from.
+        from: SocketAddr,
+    },
     /// A probe timeout fired on home.
     LossTimeout,
     /// A challenge to this address was answered, by the packet with this number.
@@ -159,11 +164,17 @@ impl Client {
 
     /// Whether a packet from there, with this number, may be the server's although it is not home [2.1, 2.2].
     pub fn welcomes(&self, from: SocketAddr, number: PacketNumber, home: SocketAddr) -> bool {
-        if self.seek.has(from) {
-            return true;
-        }
+        self.seek.has(from) || self.may_be_at(from, number) && self.notice.permits(home, from)
+    }
+
+    /// Whether that packet would be welcome if the address policy permitted to send there [2.11].
+    pub fn refuses(&self, from: SocketAddr, number: PacketNumber, home: SocketAddr) -> bool {
+        !self.welcomes(from, number, home) && self.may_be_at(from, number)
+    }
+
+    fn may_be_at(&self, from: SocketAddr, number: PacketNumber) -> bool {
         let shown = self.notice.trusts_sources() && self.seek.is_above_all(number);
-        (shown || self.names(from)) && self.notice.permits(home, from)
+        shown || self.names(from)
     }
 
     /// Whether the server named this address and may still move there.
@@ -252,6 +263,7 @@ impl Client {
                 self.on_arrived(now, from, number, ack_eliciting, facts, &mut actions);
             }
             ClientInput::Duplicate { number } => self.seek.on_duplicate(now, number, facts.pto, &mut actions),
+            ClientInput::Refused { from } => self.notice.on_refused(from, &mut actions),
             ClientInput::LossTimeout => self.search(now, false, facts, &mut actions),
             ClientInput::Proved { address, padded, number } => {
                 self.on_proved(now, address, padded, number, facts, &mut actions);

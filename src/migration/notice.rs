@@ -148,20 +148,28 @@ impl Notice {
 
     /// Every address that the server may be at and that can be sought, home apart.
     pub fn addresses(&self, home: SocketAddr) -> Vec<SocketAddr> {
-        match &self.said {
+        let all = match &self.said {
             Said::Nothing | Said::Synchronized(_) => Vec::new(),
             Said::Explicit { announced, .. } => vec![announced.address],
             Said::Pool => self.members.addresses(home),
-        }
+        };
+        self.permitted(home, all)
     }
 
     /// The addresses of one round.
     pub fn round(&mut self, home: SocketAddr) -> Vec<SocketAddr> {
-        match &self.said {
+        let all = match &self.said {
             Said::Nothing | Said::Synchronized(_) => Vec::new(),
             Said::Explicit { announced, .. } => vec![announced.address],
             Said::Pool => self.members.round(home),
-        }
+        };
+        self.permitted(home, all)
+    }
+
+    /// Those of them that may be sought from this home: what was permitted when it was named may not be since a move.
+    fn permitted(&self, home: SocketAddr, mut all: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        all.retain(|address| self.permits(home, *address));
+        all
     }
 
     /// A search is over.
@@ -294,6 +302,13 @@ impl Notice {
         }
         self.said = Said::Pool;
         Ok(())
+    }
+
+    /// The server showed itself at an address that the policy refuses.
+    pub fn on_refused(&mut self, address: SocketAddr, actions: &mut Actions) {
+        if let Some(target) = MigrationTarget::single(address) {
+            self.ignore(target, MigrationEvent::Refused { target }, actions);
+        }
     }
 
     fn ignore(&mut self, target: MigrationTarget, event: MigrationEvent, actions: &mut Actions) {

@@ -1,6 +1,6 @@
 //! What a client sends where, before it knows where its server is, and when it knows (server-migration rules, 2.3 to 2.6).
 
-use peregrine::{MigrationConfig, MigrationEvent, Strategy};
+use peregrine::{MigrationConfig, MigrationEvent, MigrationTarget, Strategy};
 
 use crate::forger::wire;
 use crate::script::{
@@ -235,4 +235,29 @@ fn frames_of_migration_and_the_proof_of_a_candidate_are_acknowledged_at_once() {
     assert!(is_acknowledged(&mut pool, HOME, &naming(POOL_MIGRATION_ADDRESS, Some(AWAY))));
     let mut symmetric = symmetric();
     assert!(is_acknowledged(&mut symmetric, HOME, &bare(SERVER_MIGRATED)));
+}
+
+#[test]
+fn before_the_handshake_is_confirmed_nobody_is_a_candidate() {
+    let mut script = Script::unconfirmed(only(Strategy::Symmetric), SYMMETRIC);
+    script.say_at_length(AWAY, &bare(wire::PING));
+    assert_eq!(script.hear_at(AWAY, 500), []);
+    script.say(HOME, &bare(wire::HANDSHAKE_DONE));
+    script.say_at_length(AWAY, &bare(wire::PING));
+    assert!(script.hear_at(AWAY, 5)[0].challenge().is_some());
+}
+
+#[test]
+fn a_server_that_shows_itself_in_a_narrower_scope_is_reported_and_nothing_is_sent_there() {
+    let mut script = symmetric();
+    for place in ["10.1.1.1:443", "127.0.0.1:443", "10.1.1.1:443"] {
+        script.say_at_length(place, &bare(wire::PING));
+        assert!(script.hear_at(place, 300).is_empty());
+    }
+    let refused = ["10.1.1.1:443", "127.0.0.1:443"].map(|place| {
+        let target = MigrationTarget::single(addr(place)).expect("a whole endpoint");
+        MigrationEvent::Refused { target }
+    });
+    assert_eq!(script.told(), refused);
+    assert_eq!(script.stage.end(), None);
 }

@@ -84,13 +84,29 @@ pub fn response(data: &[u8]) -> Vec<u8> {
 impl Script {
     /// Our client with this offer before a server that agrees to these strategies, and keeps so many connection IDs.
     pub fn keeping(ids: u64, offer: MigrationConfig, suite: u64) -> Self {
+        Self::watch(Self::before(ids, offer, suite).connect())
+    }
+
+    /// The same with eight, when the handshake is complete and not confirmed.
+    pub fn unconfirmed(offer: MigrationConfig, suite: u64) -> Self {
+        let mut stage = Self::before(8, offer, suite);
+        // An acknowledgement in 1-RTT would confirm it, too.
+        stage.shake_in(Space::Initial);
+        stage.shake_in(Space::Handshake);
+        assert!(stage.is_connected());
+        Self::watch(stage)
+    }
+
+    fn before(ids: u64, offer: MigrationConfig, suite: u64) -> Stage {
         let say = move |params: Params| {
             let params = params.integer(SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids);
             params.bytes(STATELESS_RESET_TOKEN, &TOKEN)
         };
         let setup = Setup::params(say);
-        let mut stage =
-            Stage::that_migrates(Victim::Client, TransportConfig::default(), Some(offer), &setup).connect();
+        Stage::that_migrates(Victim::Client, TransportConfig::default(), Some(offer), &setup)
+    }
+
+    fn watch(mut stage: Stage) -> Self {
         stage.world.links(Link::delay(ms(1)));
         let log = Log::default();
         let tape = Rc::clone(&log);

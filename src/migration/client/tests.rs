@@ -54,11 +54,15 @@ struct Table {
 }
 
 fn client(strategies: &[Strategy], seek: SeekPolicy) -> Table {
+    client_of(Arc::new(Below200), strategies, seek)
+}
+
+fn client_of(policy: Arc<dyn AddressPolicy>, strategies: &[Strategy], seek: SeekPolicy) -> Table {
     let settings = ClientSettings {
         seek,
         deadline: Duration::from_secs(30),
         pool_limit: 3,
-        policy: Arc::new(Below200),
+        policy,
         scheduler: Box::new(Cycle::default()),
     };
     let facts = Facts {

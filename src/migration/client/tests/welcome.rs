@@ -39,3 +39,44 @@ fn a_target_that_is_refused_again_and_again_is_reported_once() {
     assert_eq!(table.move_to(0, 1, 200).unwrap().len(), 1);
     assert_eq!(table.move_to(0, 2, 200).unwrap().len(), 0);
 }
+
+#[test]
+fn a_server_that_shows_itself_where_it_may_not_be_followed_is_reported_once() {
+    let mut table = client(&[Symmetric], SeekPolicy::Reactive);
+    assert!(table.client.refuses(address(200), 5, address(1)));
+    let refused = emit(MigrationEvent::Refused { target: target(200) });
+    assert_eq!(table.step(0, ClientInput::Refused { from: address(200) })[..], [refused]);
+    assert!(table.step(5, ClientInput::Refused { from: address(200) }).is_empty());
+}
+
+#[test]
+fn whom_nobody_would_follow_is_not_refused_but_a_stranger() {
+    let explicit = client(&[Explicit], SeekPolicy::Reactive);
+    assert!(!explicit.client.refuses(address(200), 5, address(1)));
+    let mut symmetric = client(&[Symmetric], SeekPolicy::Reactive);
+    symmetric.arrive(0, 1, 10);
+    assert!(!symmetric.client.refuses(address(200), 9, address(1)), "a late packet shows nothing");
+    assert!(!symmetric.client.refuses(address(2), 11, address(1)), "it is welcome");
+}
+
+/// Permits whatever is not below home.
+struct NoWayBack;
+
+impl AddressPolicy for NoWayBack {
+    fn permits(&self, home: SocketAddr, target: SocketAddr) -> bool {
+        target.ip() >= home.ip()
+    }
+}
+
+#[test]
+fn the_policy_is_asked_again_for_each_member_when_home_is_another() {
+    let mut table = client_of(Arc::new(NoWayBack), &[Pool], SeekPolicy::Reactive);
+    for last in [2, 3, 4] {
+        table.pool(0, last.into(), last).unwrap();
+    }
+    table.step(100, ClientInput::LossTimeout);
+    table.prove(120, 3, 10, true);
+    let seeking = emit(MigrationEvent::Seeking { strategy: Pool, address: address(4) });
+    assert_eq!(table.step(900, ClientInput::LossTimeout)[..], [Action::Seek(address(4)), seeking]);
+    assert!(!table.client.welcomes(address(2), 11, address(3)));
+}
