@@ -28,12 +28,16 @@ fn server(world: &mut World, address: &str) -> HostId {
     world.server_with(address, config.migration(migration).expect("a permit"))
 }
 
-/// A client that asks for an echo every 20 ms, a hundred times.
+/// A host at this address, with a client that asks for an echo every 20 ms, a hundred times.
 fn client(world: &mut World, address: &str, to: &str) -> Conn {
+    let host = world.client(address);
+    asking(world, host, to)
+}
+
+fn asking(world: &mut World, host: HostId, to: &str) -> Conn {
     let (migration, transport) = patience(secs(900));
     let config = ClientConfig::new(tls::client()).transport(transport);
     let config = Arc::new(config.migration(migration).expect("an offer"));
-    let host = world.client(address);
     world.connect_with(host, to, config, Client::echoes(100, ms(20)))
 }
 
@@ -99,9 +103,7 @@ fn a_client_with_both_families_connects_by_either_and_follows() {
     let server = server(&mut world, "[2a00::1]:443");
     let host = world.client("30.0.0.1:5000");
     world.add_socket(host, "[2a01::1]:5000");
-    let (migration, _) = patience(secs(30));
-    let config = ClientConfig::new(tls::client()).migration(migration).expect("an offer");
-    let conn = world.connect_with(host, "[2a00::1]:443", Arc::new(config), Client::echoes(100, ms(20)));
+    let conn = asking(&mut world, host, "[2a00::1]:443");
     world.run_for(ms(300));
     world.relocate_by(server, symmetric(), "[2a00:5::7]:8443", ms(100));
     world.run_well(secs(60));
@@ -133,6 +135,49 @@ fn both_ends_move_in_the_same_round_trip() {
     world.run_well(secs(60));
     let far = world.server_side(conn).expect("it is open");
     assert_eq!((remote(&world, conn), remote(&world, far)), (addr("46.0.0.1:443"), addr("30.0.0.9:5000")));
+}
+
+/// How a client's address changes.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// It moves to another socket.
+    Told,
+    /// Its host is elsewhere, and its endpoint does not know.
+    Untold,
+    /// Its translator forgets.
+    Translator,
+}
+
+/// The client changes so long after the notice of a move that takes 20 ms to be ready and 100 ms of frost. Both ends
+/// then know where the other is.
+fn assert_both_follow(after: Duration, change: Change) {
+    let mut world = World::new();
+    let server = server(&mut world, "45.0.0.1:443");
+    world.nat(Nat::new(&[ip("10.0.0.1")], ip("30.0.0.1"), Filtering::AddressAndPortDependent));
+    let inside = if let Change::Translator = change { "10.0.0.1:5000" } else { "30.0.5.1:5000" };
+    let host = world.client(inside);
+    world.wildcard(host);
+    let conn = asking(&mut world, host, "45.0.0.1:443");
+    world.run_for(ms(300));
+    world.plan(after, move |world| match change {
+        Change::Told => world.rebind(conn, "30.0.0.2:5000").expect("it may move"),
+        Change::Untold => world.renumber(conn.host, "30.0.0.2:5000"),
+        Change::Translator => world.rebind_nat(conn.host, Some("30.0.0.2")),
+    });
+    world.relocate_by(server, explicit("46.0.0.1:443"), "46.0.0.1:443", ms(100));
+    world.run_well(secs(60));
+    let far = world.server_side(conn).expect("it is open");
+    let places = (remote(&world, conn), remote(&world, far).ip());
+    assert_eq!(places, (addr("46.0.0.1:443"), ip("30.0.0.2")), "{change:?} after {after:?}");
+}
+
+#[test]
+fn a_client_may_change_its_address_in_any_phase_of_its_servers_move() {
+    for after in [0, 5, 15, 25, 60, 115, 122, 129, 145] {
+        for change in [Change::Told, Change::Untold, Change::Translator] {
+            assert_both_follow(ms(after), change);
+        }
+    }
 }
 
 #[test]

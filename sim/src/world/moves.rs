@@ -78,8 +78,7 @@ impl World {
     }
 
     /// The first socket of a host is bound to another address: nobody is at the old one, and what was on its way there is
-    /// lost. A server is told with [`Self::relocated`]. A client need not be: to its endpoint it is as if a translator
-    /// had changed its address.
+    /// lost. A server is told with [`Self::relocated`].
     pub fn move_to(&mut self, host: HostId, address: &str) {
         self.move_socket(host, SocketKey(0), address);
     }
@@ -105,7 +104,8 @@ impl World {
         self.hosts[host.0].open(address)
     }
 
-    /// The sockets of a host are wildcards from now on: datagrams do not say which local address they came to.
+    /// The sockets of a host are wildcards from now on: datagrams do not say which local address they came to, and
+    /// connections that begin from now on do not know.
     pub fn wildcard(&mut self, host: HostId) {
         self.hosts[host.0].hide_local();
     }
@@ -197,7 +197,9 @@ impl World {
 
     // ---- clients that move --------------------------------------------------------------------
 
-    /// A client's host is at another address from now on, and its endpoint is not told: as if its network had changed.
+    /// A client's host is at another address from now on, and its endpoint is not told: as if its network had changed. To
+    /// hear anything there its sockets are to be [wildcards](Self::wildcard) from before it connected: an endpoint drops
+    /// what comes to an address that it does not know for its own.
     pub fn renumber(&mut self, host: HostId, address: &str) {
         self.move_to(host, address);
     }
