@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use peregrine::{
     ClientConfig, CloseReason, Code, Connection, ConnectionEvent, ConnectionHandle, Dir, EndpointConfig,
-    Event, Instant, MigrationConfig, ServerConfig, StreamEvent, TransportConfig,
+    Event, Instant, MigrationConfig, ServerConfig, TransportConfig,
 };
 
 use super::peer::{Draft, Forger, Setup, Space};
@@ -59,13 +59,6 @@ impl Victim {
 struct Mute;
 
 impl App for Mute {
-    fn on_connected(&mut self, _: Instant, _: &mut Connection) {}
-    fn on_stream(&mut self, _: Instant, _: &mut Connection, _: StreamEvent) {}
-    fn on_closed(&mut self, _: &CloseReason) {}
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-    fn on_deadline(&mut self, _: Instant, _: &mut Connection) {}
     fn outcome(&self) -> Outcome {
         Outcome::Running
     }
