@@ -400,6 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_of_both_families_tells_and_takes_addresses_of_ipv4_as_such() {
+        let (mut driver, here, _) = two_sockets();
+        let both = driver.bind("[::]:0".parse().expect("an address")).expect("IPv6 is there");
+        let (home, port) = (driver.address(here), driver.address(both).port());
+        send(&mut driver, here, (LOOPBACK.0, port).into(), 100, 0, Ecn::Ect0);
+        let mut path = None;
+        let until = driver.now() + Duration::from_secs(10);
+        driver
+            .receive(Some(until), |_, arrival, _| path = Some(arrival.path))
+            .expect("the sockets are sound");
+        let path = path.expect("it has come");
+        assert_eq!((path.remote, path.local.ip), (home, Some(LOOPBACK.0.into())));
+        let back = Transmit { path, ecn: Ecn::Ect0, len: 100, segment: None };
+        let Driver { sockets, traffic, .. } = &mut driver;
+        sockets[both.0 as usize].send(traffic, &back, &[7; 100]).expect("the kernel takes it");
+        assert_eq!(arrivals(&mut driver), [(here, Ecn::Ect0, 100)]);
+    }
+
+    #[test]
     fn nobody_at_the_other_end_is_no_error() {
         let (mut driver, here, there) = two_sockets();
         let former = driver.address(there);

@@ -8,7 +8,7 @@
 //! receives datagrams.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use peregrine::{Arrival, Ecn, FourTuple, Local, SocketKey, Transmit};
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSocketState};
@@ -100,12 +100,17 @@ impl Socket {
         segment_size: Option<usize>,
     ) -> io::Result<()> {
         let train = quinn_udp::Transmit {
-            destination: transmit.path.remote,
+            destination: self.spelt_address(transmit.path.remote),
             ecn: codepoint(transmit.ecn),
             contents,
             segment_size,
             // A socket bound to one address sends from there; only a wildcard socket must be told.
-            src_ip: if self.address.ip().is_unspecified() { transmit.path.local.ip } else { None },
+            src_ip: transmit
+                .path
+                .local
+                .ip
+                .filter(|_| self.address.ip().is_unspecified())
+                .map(|ip| self.spelt(ip)),
         };
         match self.state.try_send((&self.udp).into(), &train) {
             Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
@@ -118,6 +123,21 @@ impl Socket {
         traffic.sends += 1;
         traffic.sent += segment_size.map_or(1, |segment| contents.len().div_ceil(segment) as u64);
         Ok(())
+    }
+
+    /// An address as this socket writes it: one of both families writes those of IPv4 in IPv6's way.
+    fn spelt(&self, ip: IpAddr) -> IpAddr {
+        match ip {
+            IpAddr::V4(v4) if self.address.is_ipv6() => v4.to_ipv6_mapped().into(),
+            IpAddr::V4(_) | IpAddr::V6(_) => ip,
+        }
+    }
+
+    fn spelt_address(&self, address: SocketAddr) -> SocketAddr {
+        match address {
+            SocketAddr::V4(v4) => SocketAddr::new(self.spelt((*v4.ip()).into()), v4.port()),
+            SocketAddr::V6(_) => address,
+        }
     }
 
     /// Receives trains into `rooms` and tells of them in `metas`; returns how many, zero if there is none.
@@ -143,13 +163,18 @@ impl Socket {
         Ok(trains)
     }
 
-    /// How a train arrived, as the library wants to know it.
+    /// How a train arrived, as the library wants to know it: addresses of IPv4 are told as such on a socket of both
+    /// families too, or no target would suit the clients there.
     pub fn arrival(&self, meta: &RecvMeta) -> Arrival {
         let Local { socket, ip } = self.local();
-        let local = Local { socket, ip: ip.or(meta.dst_ip) };
+        let local = Local { socket, ip: ip.or(meta.dst_ip.map(|ip| ip.to_canonical())) };
+        let remote = match meta.addr.ip().to_canonical() {
+            IpAddr::V4(v4) => SocketAddr::new(v4.into(), meta.addr.port()),
+            IpAddr::V6(_) => meta.addr,
+        };
         let train = meta.stride < meta.len;
         Arrival {
-            path: FourTuple { local, remote: meta.addr },
+            path: FourTuple { local, remote },
             ecn: meta.ecn.map_or(Ecn::NotEct, mark),
             segment: u16::try_from(meta.stride)
                 .ok()

@@ -80,6 +80,27 @@ fn a_server_of_all_addresses_stays_where_it_is_told_nothing_of_a_place() {
 }
 
 #[test]
+fn a_server_of_both_families_moves_a_client_of_ipv4_to_a_target_of_ipv4() {
+    let places = crate::places::Places::new();
+    places.files(&[LARGE]);
+    let served = Served::at("[::]:0", places, "");
+    let mut phone = served.call().listening();
+    let visit = served.visit(0, "--migrate");
+    phone.event("connected");
+    let away = served.away(2);
+    let prepared = phone
+        .ask(&format!(r#"{{"command":"prepare","strategy":"explicit","target":["{away}","[fd00::2]:1"]}}"#));
+    assert_eq!(prepared["ok"], true, "{prepared}");
+    phone.event("ready");
+    assert_eq!(phone.status()["connections"][0]["local"], "127.0.0.1");
+    // What it is told reaches it on the same socket: the server of all addresses has this one too.
+    assert_eq!(phone.ask(r#"{"command":"relocated"}"#)["ok"], true);
+    assert_eq!(phone.event("settled")["moved"], 1);
+    visit.end().expect("it is fetched");
+    served.assert_fetched(&[0]);
+}
+
+#[test]
 fn a_server_moves_twice_and_back_without_notice() {
     let served = Served::start(&[2 * LARGE], "");
     let mut phone = served.call().listening();
