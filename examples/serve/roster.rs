@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use peregrine::{
-    Agreement, CloseReason, Connection, ConnectionEvent, ConnectionHandle, ConnectionId, Endpoint,
-    MigrationEvent,
+    Agreement, Connection, ConnectionEvent, ConnectionHandle, ConnectionId, Endpoint, MigrationEvent,
 };
 use serde_json::{Value, json};
 
@@ -99,10 +98,7 @@ impl Roster {
             }
             ConnectionEvent::Closed(reason) => {
                 self.guests.remove(&handle);
-                let CloseReason::Local { .. } = reason else {
-                    return Some(happening(id, "closed", json!({ "reason": reason.to_string() })));
-                };
-                Some(happening(id, "closed", json!({ "reason": "closed by this server" })))
+                Some(happening(id, "closed", json!({ "reason": reason.to_string() })))
             }
             _ => None,
         }

@@ -19,6 +19,7 @@ mod bad_input;
 mod ctl;
 mod endings;
 mod moves;
+mod scripts;
 mod steering;
 mod visitor;
 
