@@ -68,6 +68,19 @@ fn behind_a_filter_the_first_request_costs_one_probe_timeout_whatever_the_size_o
 }
 
 #[test]
+fn announcements_that_a_filter_keeps_out_take_nothing_from_the_fresh_window() {
+    let stage = Stage::new(PLAY).behind(Filtering::AddressDependent);
+    let mut scene = trials::thesis_idle(&stage);
+    scene.relocate(AWAY, ms(100));
+    scene.world.run_for(secs(4));
+    scene.world.ask(scene.conn(), Client::echo());
+    scene.world.run_well(secs(10));
+    let server = scene.world.connection(scene.far_end()).expect("open");
+    assert_eq!(server.stats().persistent_congestions, 0);
+    assert!(server.path().window >= 12_000, "{:?}", server.path());
+}
+
+#[test]
 fn filters_and_mappings_that_depend_on_the_destination_are_passed() {
     trials::passes_filters(PLAY);
 }

@@ -17,15 +17,19 @@ impl Connection {
                 path.rtt.on_sample(sample, delay, confirmed);
             }
         }
+        let largest = fates.newly_acked_largest.filter(|_| space == SpaceId::Data);
+        let answers = largest.is_some_and(|largest| self.answers_switch(largest));
+        if answers {
+            // What was lost on the way to this first answer says nothing about the new path (server-migration rules, 3.1).
+            self.paths.home_mut().window.forgive_before(now);
+        }
         self.settle_windows(now, fates);
         for record in &fates.acked {
             self.acked(now, space, record);
         }
         self.reconsider(now, space, fates);
-        if let Some(largest) = fates.newly_acked_largest
-            && space == SpaceId::Data
-        {
-            self.on_acked_number(now, largest);
+        if answers {
+            self.on_switch_answered(now);
         }
     }
 

@@ -276,15 +276,16 @@ impl Connection {
         self.tell_server(now, ServerInput::Lost(*record));
     }
 
-    /// Something was acknowledged; after a switch that is the sign that the client follows.
-    pub(super) fn on_acked_number(&mut self, now: Instant, largest: PacketNumber) {
-        let Some((first, _)) = self.steering.switch else { return };
-        if largest < first || !self.steering.server().is_some_and(Server::hurries) {
-            return;
+    /// Whether this acknowledged number is the first one after a switch: the sign that the client follows.
+    #[inline]
+    pub(super) fn answers_switch(&self, largest: PacketNumber) -> bool {
+        self.steering.switch.is_some_and(|(first, _)| largest >= first && self.steering.hurries())
+    }
+
+    pub(super) fn on_switch_answered(&mut self, now: Instant) {
+        if self.steering.hurries() {
+            self.tell_server(now, ServerInput::AckedAfterSwitch);
         }
-        // What was lost on the way to this first answer says nothing about the new path [3.1].
-        self.paths.home_mut().window.forgive_before(now);
-        self.tell_server(now, ServerInput::AckedAfterSwitch);
     }
 
     pub(super) fn on_migration_frame(

@@ -59,11 +59,11 @@ impl Connection {
     /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].
     pub(super) fn begin_afresh(&mut self, now: Instant) {
         self.abandon(now, |recovery, fates| recovery.abandon_all(SpaceId::Data, fates));
-        self.recovery.no_sample_before(now);
         self.recovery.reset_backoff();
         let rotated = self.remote_ids.rotate();
         let rtt = self.rtt();
         let home = self.paths.home();
+        self.recovery.begin_afresh(now, home.id);
         let (id, tuple, dcid, sizes) = (home.id, home.tuple, rotated.unwrap_or(home.dcid), self.sizes());
         let state = std::mem::replace(&mut self.paths.home_mut().state, PathState::Validated);
         let mut fresh = super::birth::fresh_path(&self.config, sizes, id, tuple, dcid, state);

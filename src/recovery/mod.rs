@@ -235,9 +235,11 @@ impl Recovery {
         }
     }
 
-    /// Packets sent before `now` measure no round trip any more: the clock stood still in between.
-    pub fn no_sample_before(&mut self, now: Instant) {
+    /// A path begins afresh: packets sent before `now` measure no round trip any more, because the clock stood still in
+    /// between, and until a later one has, what is lost there is no persistent congestion (RFC 9002, Section 7.6.2).
+    pub fn begin_afresh(&mut self, now: Instant, path: PathId) {
         self.no_sample_before = now;
+        self.sampled.retain(|(known, _)| *known != path);
     }
 
     /// Offers the records of the oldest `packets` ack-eliciting packets in flight again, as the content of

@@ -55,7 +55,7 @@ fn an_ack_of_acks_alone_measures_nothing() {
 fn what_was_sent_before_the_clock_stood_still_measures_nothing() {
     let mut bench = bench();
     bench.send(at(0));
-    bench.recovery.no_sample_before(at(50));
+    bench.recovery.begin_afresh(at(50), HOME);
     bench.send(at(50));
     bench.ack(at(80), &[0..=0]).expect("it was sent");
     assert_eq!((bench.acked(), bench.fates.rtt_sample), (vec![0], None));

@@ -225,6 +225,20 @@ fn losses_from_before_the_first_sample_are_not_persistent_congestion() {
 }
 
 #[test]
+fn losses_on_a_path_that_began_afresh_are_not_persistent_congestion_before_a_sample() {
+    let mut bench = example();
+    bench.recovery.abandon_all(SpaceId::Data, &mut bench.fates);
+    bench.recovery.begin_afresh(at(7000), HOME);
+    bench.send_each((7..17).map(|n| n * 1000));
+    let rtt = RttView { has_sample: false, ..bench.rtt };
+    bench.ack_seeing(at(17_000), &[16..=16], |_| rtt).expect("it was sent");
+    assert_eq!((bench.fates.lost_packets, bench.fate(HOME).persistent), (9, false));
+    bench.send_each((17..27).map(|n| n * 1000));
+    bench.ack(at(27_000), &[26..=26]).expect("it was sent");
+    assert!(bench.fate(HOME).persistent);
+}
+
+#[test]
 fn losses_on_two_paths_make_no_common_span() {
     let mut bench = bench();
     for (path, time) in [(HOME, 0), (OTHER, 1)] {

@@ -32,7 +32,7 @@ fn a_server_that_moved_starts_from_nothing() {
     bench.recovery.abandon_all(SpaceId::Data, &mut bench.fates);
     bench.recovery.reset_backoff();
     bench.recovery.skip(SpaceId::Data, 1 << 16);
-    bench.recovery.no_sample_before(at(600));
+    bench.recovery.begin_afresh(at(600), HOME);
     assert_eq!(bench.deadline(), None);
     let first = bench.send_on(OTHER, at(600));
     bench.ack(at(680), &[0..=9, first..=first]).expect("all were sent");
