@@ -74,6 +74,20 @@ fn the_first_request_after_the_move_is_as_fast_as_any_when_the_server_is_heard()
 }
 
 #[test]
+fn a_request_at_the_moment_of_the_return_waits_for_the_announcement_and_one_challenge_however_long_was_sought()
+ {
+    for freeze in (0..40).map(|number| ms(number * 50)) {
+        let mut scene = trials::thesis_idle(&Stage::new(Play::Reactive));
+        scene.relocate(AWAY, freeze);
+        scene.world.ask(scene.conn(), Client::echo());
+        scene.world.run_well(secs(10));
+        let took = trials::took(&scene, 20);
+        // 9 ms until the server is heard, 18 until it has answered, 18 for the request, and what a link takes.
+        assert!(took <= ms(46), "{took:?} after {freeze:?}");
+    }
+}
+
+#[test]
 fn behind_a_filter_the_first_request_costs_one_probe_timeout() {
     for play in PLAYS {
         trials::first_request_unheard(&Stage::new(play).behind(Filtering::AddressDependent));

@@ -55,13 +55,15 @@ pub struct Attention(VecDeque<(Instant, SocketAddr)>);
 
 impl Attention {
     /// Whether this address may be challenged: in any one second as often as there are spare connection IDs, less one,
-    /// and at least once (server-migration rules, 2.3).
-    pub fn permits(&mut self, now: Instant, address: SocketAddr, spare_ids: u64) -> bool {
+    /// and at least once (server-migration rules, 2.3). An address that has not `spoken` leaves two of these: the one
+    /// that a server takes when it has moved and speaks (3.2), and the one that it is to be challenged with at once then.
+    pub fn permits(&mut self, now: Instant, address: SocketAddr, spare_ids: u64, spoken: bool) -> bool {
         while self.0.front().is_some_and(|(at, _)| now.since(*at) >= Duration::from_secs(1)) {
             self.0.pop_front();
         }
         let taken = self.0.iter().filter(|(_, asked)| *asked == address).count();
-        self.0.len() < MAX_REMEMBERED && (taken as u64) < spare_ids.saturating_sub(1).max(1)
+        self.0.len() < MAX_REMEMBERED
+            && (taken as u64) < spare_ids.saturating_sub(if spoken { 1 } else { 3 }).max(1)
     }
 
     /// It was challenged.
@@ -100,7 +102,7 @@ mod tests {
     }
 
     fn take(attention: &mut Attention, now: u64, last: u8, spare_ids: u64) -> bool {
-        let permitted = attention.permits(at(now), address(last), spare_ids);
+        let permitted = attention.permits(at(now), address(last), spare_ids, true);
         if permitted {
             attention.on_asked(at(now), address(last));
         }
@@ -115,6 +117,18 @@ mod tests {
         assert!(take(&mut attention, 500, 2, 4), "another address has an allotment of its own");
         assert!(!take(&mut attention, 1499, 1, 4));
         assert!(take(&mut attention, 1500, 1, 4));
+    }
+
+    #[test]
+    fn seeks_leave_a_challenge_for_a_server_that_speaks_and_the_id_it_takes() {
+        let mut attention = Attention::default();
+        for now in [100, 200] {
+            assert!(attention.permits(at(now), address(1), 5, false));
+            attention.on_asked(at(now), address(1));
+        }
+        assert!(!attention.permits(at(300), address(1), 5, false));
+        assert!(take(&mut attention, 300, 1, 4), "it speaks, under another of our connection IDs");
+        assert!(!take(&mut attention, 300, 1, 4));
     }
 
     #[test]

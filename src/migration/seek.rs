@@ -322,7 +322,8 @@ impl Seek {
         actions: &mut Actions,
     ) {
         let seek = Action::Seek(address);
-        if actions.contains(&seek) || !self.attention.permits(now, address, facts.spare_ids) {
+        let spoken = self.find(address).is_some_and(|candidate| candidate.spoken.is_some());
+        if actions.contains(&seek) || !self.attention.permits(now, address, facts.spare_ids, spoken) {
             return;
         }
         let paid = match toll {
