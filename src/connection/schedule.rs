@@ -104,7 +104,11 @@ impl Connection {
         let home = self.paths.home_mut();
         let paced = if paces { home.pacer.budget(now, home.window.size(), rtt) } else { u64::MAX };
         flight.burst = room.min(paced).min(home.budget().unwrap_or(u64::MAX));
-        if room == 0 || paced < flight.max_len as u64 || self.steering.holds_data() {
+        let left = self.steering.data_left();
+        if let Some(datagrams) = left {
+            flight.burst = flight.burst.min(u64::from(datagrams) * flight.max_len as u64);
+        }
+        if room == 0 || paced < flight.max_len as u64 || left == Some(0) {
             flight.allowance = Allowance::AckOnly;
         }
         Some(flight)

@@ -61,7 +61,12 @@ impl Steering {
 
     /// Whether data waits until the peer has answered from the new path.
     pub(super) fn holds_data(&self) -> bool {
-        self.server().is_some_and(Server::holds_data)
+        self.data_left() == Some(0)
+    }
+
+    /// How many datagrams of data may go before that; `None`: any number.
+    pub(super) fn data_left(&self) -> Option<u32> {
+        self.server().and_then(Server::data_left)
     }
 
     /// Until when the idle timer does not fire.
@@ -244,10 +249,10 @@ impl Connection {
         self.tell_server(now, ServerInput::Announced);
     }
 
-    /// A datagram of data was sent on home.
-    pub(super) fn on_data_sent(&mut self, now: Instant) {
+    /// So many datagrams of data were sent on home.
+    pub(super) fn on_data_sent(&mut self, now: Instant, datagrams: u64) {
         if self.steering.server().is_some_and(Server::has_moved) {
-            self.tell_server(now, ServerInput::DataSent);
+            (0..datagrams).for_each(|_| self.tell_server(now, ServerInput::DataSent));
         }
     }
 

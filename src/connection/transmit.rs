@@ -550,7 +550,7 @@ impl Connection {
             }
         }
         if on_home && tally.ack_eliciting && flight.purpose == Purpose::Normal {
-            self.on_data_sent(now);
+            self.on_data_sent(now, tally.packets);
         }
     }
 }

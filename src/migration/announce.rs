@@ -41,11 +41,12 @@ impl Announcement {
         self.due
     }
 
-    /// Whether data waits: too much of it was sent without an answer.
-    pub fn holds_data(&self) -> bool {
+    /// How many datagrams of data may go before the client answers, or before it is said again; `None`: any number.
+    pub fn data_left(&self) -> Option<u32> {
         match self.heard {
-            Heard::Nothing { said, .. } => said == 0 || self.data >= DATA_PER_ANNOUNCEMENT,
-            Heard::Acknowledged { .. } => false,
+            Heard::Nothing { said: 0, .. } => Some(0),
+            Heard::Nothing { .. } => Some(DATA_PER_ANNOUNCEMENT.saturating_sub(self.data)),
+            Heard::Acknowledged { .. } => None,
         }
     }
 
@@ -139,15 +140,17 @@ mod tests {
     #[test]
     fn two_datagrams_of_data_go_with_it_until_it_is_heard() {
         let mut announcement = Announcement::new(at(0));
-        assert!(announcement.holds_data());
+        assert_eq!(announcement.data_left(), Some(0));
         announcement.expire(at(0), PTO);
         announcement.on_said(at(0), PTO);
+        assert_eq!(announcement.data_left(), Some(2));
         announcement.on_data();
-        assert!(!announcement.holds_data());
         announcement.on_data();
-        assert!(announcement.holds_data());
-        assert!(announcement.on_acked(at(40)));
-        assert!(!announcement.holds_data());
+        assert_eq!(announcement.data_left(), Some(0));
+        announcement.on_said(at(100), PTO);
+        assert_eq!(announcement.data_left(), Some(2));
+        assert!(announcement.on_acked(at(140)));
+        assert_eq!(announcement.data_left(), None);
     }
 
     #[test]

@@ -278,9 +278,9 @@ impl Server {
         self.announcement().is_some_and(Announcement::is_due)
     }
 
-    /// Whether data waits for an answer from the new path.
-    pub fn holds_data(&self) -> bool {
-        self.announcement().is_some_and(Announcement::holds_data)
+    /// How many datagrams of data may go before an answer from the new path; `None`: any number [3.1].
+    pub fn data_left(&self) -> Option<u32> {
+        self.announcement().and_then(Announcement::data_left)
     }
 
     fn announcement(&self) -> Option<&Announcement> {

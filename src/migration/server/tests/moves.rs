@@ -7,7 +7,7 @@ use super::*;
 fn symmetric_says_that_it_moved_and_explicit_does_not() {
     let mut symmetric = server(&[Symmetric]);
     relocate(&mut symmetric, 0);
-    assert!(symmetric.announces() && symmetric.holds_data());
+    assert!(symmetric.announces() && symmetric.data_left() == Some(0));
     assert!(matches!(written(&mut symmetric)[..], [Record::ServerMigrated { .. }]));
     let mut explicit = server(&[Explicit]);
     prepare(&mut explicit, 0, MoveOrder::Explicit(target(2))).unwrap();
@@ -95,7 +95,7 @@ fn a_pool_outlives_its_moves_and_is_not_told_again() {
 fn an_announcement_waits_for_its_turn_and_data_with_it() {
     let mut server = server(&[Symmetric]);
     step(&mut server, 0, ServerInput::Relocated { announce_at: at(50) });
-    assert!(!server.announces() && server.holds_data());
+    assert!(!server.announces() && server.data_left() == Some(0));
     assert_eq!(server.due(&facts()), Some(at(50)));
     step(&mut server, 50, ServerInput::Due);
     assert!(server.announces());
