@@ -90,7 +90,9 @@ impl Connection {
     pub(crate) fn suits(&self, order: MoveOrder) -> bool {
         match order {
             MoveOrder::Explicit(target) => {
-                target.like(self.remote()).is_some_and(|to| Some(to) != self.own_address())
+                let awaited = self.steering.server().and_then(Server::awaited);
+                let is_elsewhere = |to| Some(to) != self.own_address() || awaited == Some(target);
+                target.like(self.remote()).is_some_and(is_elsewhere)
             }
             MoveOrder::Pool | MoveOrder::Symmetric | MoveOrder::SynchronizedSymmetric => true,
         }

@@ -28,12 +28,14 @@ pub struct Announcement {
     data: u32,
     /// Whether the client has a SERVER_MIGRATED of this move.
     is_read: bool,
+    /// Whether the client has sent a challenge since the switch: it sees the move.
+    seen: bool,
 }
 
 impl Announcement {
     /// To be said for the first time at `at`.
     pub fn new(at: Instant) -> Self {
-        Self { heard: Heard::Nothing { next: at, said: 0 }, due: false, data: 0, is_read: false }
+        Self { heard: Heard::Nothing { next: at, said: 0 }, due: false, data: 0, is_read: false, seen: false }
     }
 
     /// Whether it is to be said now.
@@ -53,6 +55,11 @@ impl Announcement {
     /// Whether the client has answered something sent after the switch.
     pub fn is_heard(&self) -> bool {
         matches!(self.heard, Heard::Acknowledged { .. })
+    }
+
+    /// Whether the client has asked about the new path: it knows of the move.
+    pub fn is_seen(&self) -> bool {
+        self.seen
     }
 
     /// It was said; `pto` is the wait before it is said for the second time.
@@ -87,6 +94,7 @@ impl Announcement {
 
     /// The client sent a challenge: it has not finished.
     pub fn on_challenge(&mut self, now: Instant) {
+        self.seen = true;
         if let Heard::Acknowledged { quiet_since } = &mut self.heard {
             *quiet_since = now;
         }

@@ -262,6 +262,14 @@ impl Server {
         }
     }
 
+    /// Where the client may wait for us, though the order was taken back or its move went unnoticed [3.5].
+    pub fn awaited(&self) -> Option<MigrationTarget> {
+        match self.bound {
+            Bound::Explicit { target, .. } => Some(target),
+            Bound::Free | Bound::Synchronized { .. } => None,
+        }
+    }
+
     #[cfg(any(test, feature = "internals"))]
     /// Whether a move was ordered or carried out and is not over.
     pub fn is_busy(&self) -> bool {
@@ -477,9 +485,14 @@ impl Server {
                 }
             }
             State::Moved { order, announcement, fuse } => {
-                let (order, spent) = (*order, fuse.burn(now));
+                let (order, spent, seen) = (*order, fuse.burn(now), announcement.is_seen());
                 if announcement.expire(now, facts.pto) {
                     self.complete(actions);
+                    if !seen {
+                        // It went unnoticed: what the client was told beforehand it goes on to believe.
+                        self.bind(order, Notice::Acknowledged);
+                        self.asking = Asking::new(now);
+                    }
                 } else if spent {
                     self.give_up(now, order, actions);
                 }

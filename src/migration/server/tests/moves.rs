@@ -61,6 +61,42 @@ fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard() {
     assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(Symmetric)]);
 }
 
+/// A server that has moved by this order, of which its client saw nothing, or from which its answers were lost.
+fn moved_in_silence(order: MoveOrder, asked: bool) -> Server {
+    let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);
+    prepare(&mut server, 0, order).unwrap();
+    written(&mut server);
+    relocate(&mut server, 10);
+    step(&mut server, 10, ServerInput::Announced);
+    if asked {
+        step(&mut server, 20, ServerInput::Challenged);
+    }
+    step(&mut server, 40, ServerInput::AckedAfterSwitch);
+    assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(order.strategy())]);
+    server
+}
+
+#[test]
+fn a_move_that_the_client_was_told_of_and_cannot_see_binds_the_next_order() {
+    let mut explicit = moved_in_silence(MoveOrder::Explicit(target(2)), false);
+    let bound = Err(MigrationError::Bound { to: Binding::SameTarget });
+    assert_eq!(prepare(&mut explicit, 400, MoveOrder::Explicit(target(3))), bound);
+    assert_eq!(prepare(&mut explicit, 400, MoveOrder::Explicit(target(2))), Ok(vec![ready(Explicit)]));
+    let mut synchronized = moved_in_silence(MoveOrder::SynchronizedSymmetric, false);
+    let bound = Err(MigrationError::Bound { to: Binding::SynchronizedOrSymmetric });
+    assert_eq!(prepare(&mut synchronized, 400, MoveOrder::Explicit(target(3))), bound);
+    let mut symmetric = moved_in_silence(MoveOrder::Symmetric, false);
+    assert_eq!(prepare(&mut symmetric, 400, MoveOrder::Explicit(target(3))), Ok(vec![]));
+}
+
+#[test]
+fn a_move_that_the_client_has_asked_about_binds_nothing_though_the_answer_was_lost() {
+    for order in [MoveOrder::Explicit(target(2)), MoveOrder::SynchronizedSymmetric] {
+        let mut server = moved_in_silence(order, true);
+        assert_eq!(prepare(&mut server, 400, MoveOrder::Explicit(target(3))), Ok(vec![]), "{order:?}");
+    }
+}
+
 #[test]
 fn a_lost_server_migrated_is_said_again_by_the_clock_alone_and_never_once_the_client_was_heard() {
     let mut server = server(&[Symmetric]);
