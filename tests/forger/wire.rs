@@ -28,6 +28,11 @@ pub const APPLICATION_CLOSE: u64 = 0x1d;
 pub const HANDSHAKE_DONE: u64 = 0x1e;
 /// With a length.
 pub const DATAGRAM: u64 = 0x31;
+/// With the 24 bytes of a target.
+pub const SERVER_MIGRATION: u64 = 0x32;
+pub const SERVER_MIGRATED: u64 = 0x33;
+/// With the 24 bytes of a target.
+pub const POOL_MIGRATION_ADDRESS: u64 = 0x34;
 
 /// The largest integer there is.
 pub const LARGEST: u64 = (1 << 62) - 1;
@@ -175,7 +180,7 @@ impl Heard {
 
     fn read(kind: u64, reader: &mut Reader<'_>) -> Self {
         let (count, data) = match kind {
-            PING | HANDSHAKE_DONE => (0, 0),
+            PING | HANDSHAKE_DONE | SERVER_MIGRATED => (0, 0),
             ACK | 0x03 => return Self::read_ack(kind, reader),
             RESET_STREAM => (3, 0),
             STOP_SENDING | MAX_STREAM_DATA | STREAM_DATA_BLOCKED => (2, 0),
@@ -187,6 +192,9 @@ impl Heard {
             NEW_CONNECTION_ID => return Self::read_id(reader),
             PATH_CHALLENGE | PATH_RESPONSE => {
                 return Self { kind, words: Vec::new(), data: reader.take(8).to_vec() };
+            }
+            SERVER_MIGRATION | POOL_MIGRATION_ADDRESS => {
+                return Self { kind, words: Vec::new(), data: reader.take(24).to_vec() };
             }
             CONNECTION_CLOSE => (3, 1),
             APPLICATION_CLOSE | DATAGRAM => (if kind == DATAGRAM { 1 } else { 2 }, 1),

@@ -2,7 +2,17 @@
 //!
 //! [`catalogue`] reads the two lists beside this file, which name a test for every behaviour and for every remedy.
 
+#[path = "../forger/mod.rs"]
+mod forger;
+
 mod catalogue;
+mod copies;
+mod ids;
 mod orders;
+mod patience;
+mod places;
 mod plans;
+mod resets;
 mod schedulers;
+mod searching;
+mod switches;
