@@ -43,7 +43,7 @@ pub trait App: Any + fmt::Debug {
     /// panic.
     fn on_deadline(&mut self, _now: Instant, _connection: &mut Connection) {}
 
-    /// Where it stands. A server's application is done when it has nothing more to do of its own accord.
+    /// Where it stands. Who is still running when the connection ends has failed. A server's application is done when it has nothing more to do of its own accord.
     fn outcome(&self) -> Outcome {
         Outcome::Done
     }

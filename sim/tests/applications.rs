@@ -91,6 +91,16 @@ fn it_is_told_of_moves_and_of_the_end() {
 }
 
 #[test]
+fn who_is_at_work_when_the_connection_ends_has_failed() {
+    let (mut world, _, conn) = diaries();
+    world.run_for(ms(1500));
+    world.with(conn, |now, connection| connection.close(now, VarInt::ZERO, b"enough"));
+    world.run_until_done(secs(10));
+    assert!(matches!(world.outcome(conn), Outcome::Failed(_)));
+    assert_eq!(world.app::<Diary>(conn).outcome(), Outcome::Running, "it knows nothing of it");
+}
+
+#[test]
 fn each_connection_gets_what_the_server_makes() {
     let mut world = World::new();
     let made = Rc::new(Cell::new(0));

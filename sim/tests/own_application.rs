@@ -61,7 +61,7 @@ fn the_rally_goes_on_while_the_server_moves() {
         let player = Player { serves: true, expects: 2 };
         let conn = world.connect_with(client, "45.0.0.1:443", Arc::new(config), player);
 
-        world.run_for(ms(300)); // handshake, and some balls
+        world.run_until(|world| world.app::<Player>(conn).expects > 20, secs(60)); // some balls
         let plan = RelocationPlan::uniform(MoveOrder::Symmetric);
         world.relocate_by(server, plan, "45.0.0.2:443", ms(500)); // notice, freeze, move, thaw
 

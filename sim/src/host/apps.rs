@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peregrine::{ConnectionHandle, Instant};
+use peregrine::{CloseReason, ConnectionHandle, Instant};
 
 use crate::app::{App, Outcome};
 
@@ -12,6 +12,18 @@ struct Part {
     app: Box<dyn App>,
     deadline: Option<Instant>,
     is_running: bool,
+    /// Why its connection ended, once it has.
+    ended: Option<CloseReason>,
+}
+
+impl Part {
+    /// Where it stands; who was still at work when the connection ended has failed.
+    fn outcome(&self) -> Outcome {
+        match (self.app.outcome(), &self.ended) {
+            (Outcome::Running, Some(reason)) => Outcome::Failed(reason.to_string()),
+            (outcome, _) => outcome,
+        }
+    }
 }
 
 /// All applications of one host. Times are those of the host's clock.
@@ -26,7 +38,7 @@ impl Apps {
     /// Runs this on a connection, in place of what ran there.
     pub(crate) fn install(&mut self, handle: ConnectionHandle, app: Box<dyn App>) {
         self.remove(handle);
-        self.parts.insert(handle, Part { app, deadline: None, is_running: false });
+        self.parts.insert(handle, Part { app, deadline: None, is_running: false, ended: None });
         self.call(handle, |_| ());
     }
 
@@ -57,9 +69,23 @@ impl Apps {
             part.deadline = deadline;
         }
         self.running -= usize::from(part.is_running);
-        part.is_running = part.app.outcome() == Outcome::Running;
+        part.is_running = part.outcome() == Outcome::Running;
         self.running += usize::from(part.is_running);
         Some(answer)
+    }
+
+    /// The connection is over: tells what runs there, which is not asked any more.
+    pub(crate) fn end(&mut self, handle: ConnectionHandle, reason: &CloseReason) {
+        if let Some(part) = self.parts.get_mut(&handle) {
+            part.ended = Some(reason.clone());
+        }
+        self.call(handle, |app| app.on_closed(reason));
+        self.forget_deadline(handle);
+    }
+
+    /// Where what runs on a connection stands.
+    pub(crate) fn outcome(&self, handle: ConnectionHandle) -> Option<Outcome> {
+        self.parts.get(&handle).map(Part::outcome)
     }
 
     /// Its connection is gone: its deadline does not come any more.
@@ -91,6 +117,6 @@ impl Apps {
 
     /// Where each stands, in the order of their connections' handles.
     pub(crate) fn outcomes(&self) -> impl Iterator<Item = (ConnectionHandle, Outcome)> + '_ {
-        self.parts.iter().map(|(handle, part)| (*handle, part.app.outcome()))
+        self.parts.iter().map(|(handle, part)| (*handle, part.outcome()))
     }
 }

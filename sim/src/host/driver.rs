@@ -132,8 +132,7 @@ impl Host {
             self.apps.install(handle, accept());
         }
         if let ConnectionEvent::Closed(reason) = said {
-            self.apps.call(handle, |app| app.on_closed(reason));
-            return self.apps.forget_deadline(handle);
+            return self.apps.end(handle, reason);
         }
         self.call(handle, |app, connection| match said {
             ConnectionEvent::Connected { .. }

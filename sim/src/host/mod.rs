@@ -121,6 +121,11 @@ impl Host {
         self.apps.get(handle)
     }
 
+    /// Where what runs on a connection stands.
+    pub fn outcome(&self, handle: ConnectionHandle) -> Option<Outcome> {
+        self.apps.outcome(handle)
+    }
+
     /// Where each application stands, in the order of their connections' handles.
     pub fn outcomes(&self) -> impl Iterator<Item = (ConnectionHandle, Outcome)> + '_ {
         self.apps.outcomes()

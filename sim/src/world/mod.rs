@@ -295,7 +295,7 @@ impl World {
 
     /// Where the application on a connection stands.
     pub fn outcome(&self, conn: Conn) -> Outcome {
-        self.hosts[conn.host.0].app(conn.handle).expect("an application runs on it").outcome()
+        self.hosts[conn.host.0].outcome(conn.handle).expect("an application runs on it")
     }
 
     /// Why a connection ended, once it has.
