@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{LARGE, Served};
+use super::{LARGE, Served, scene};
 use crate::process::{self, Process};
 
 #[test]
 fn a_script_moves_a_server() {
-    let served = Served::start(&[LARGE], "");
+    let served = Served::start(&[2 * LARGE], "");
     let mut events = Process::start(served.steer("events"));
     let visit = served.visit(0, "--migrate");
     // With sorted fields, this is how it begins.
@@ -20,8 +20,7 @@ fn a_script_moves_a_server() {
     assert_eq!((status, &said[0]["state"]), (0, &json!("ready")));
     let (status, said) = served.ctl(&format!("relocated --listen {away} --wait"));
     assert_eq!((status, &said[1]["state"], &said[1]["moved"]), (0, &json!("settled"), &json!(1)));
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
     events.line("{\"event\":\"settled\",");
 }
 
@@ -48,18 +47,14 @@ fn it_tells_by_its_status_what_went_wrong() {
 
 #[test]
 fn a_wait_has_an_end() {
-    let served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(LARGE, "");
     // Nobody follows.
     visit.stop();
     let (status, _) = served.ctl(&format!("relocated --listen {} --wait=300ms", served.away(2)));
     assert_eq!(status, 4);
     visit.signal(rustix::process::Signal::CONT);
     assert_eq!(phone.event("settled")["moved"], 1);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]

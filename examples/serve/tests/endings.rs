@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::{LARGE, Served};
+use super::{LARGE, Served, scene};
 
 #[test]
 fn a_server_that_is_told_to_end_says_goodbye_and_puts_its_socket_away() {
@@ -22,10 +22,7 @@ fn a_server_that_is_told_to_end_says_goodbye_and_puts_its_socket_away() {
 /// connections for closed.
 #[test]
 fn a_server_that_was_about_to_move_ends_without_a_word() {
-    let mut served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (mut served, mut phone, visit) = scene(LARGE, "");
     assert_eq!(phone.ask(r#"{"command":"prepare","strategy":"synchronized"}"#)["ok"], true);
     phone.event("ready");
     served.process.signal(Signal::TERM);

@@ -35,7 +35,7 @@ fn the_program() {
 }
 
 /// Enough bytes to be on their way while a server moves.
-const LARGE: usize = 48 << 20;
+const LARGE: usize = 32 << 20;
 
 /// A server of files, and where it is.
 struct Served {
@@ -103,6 +103,13 @@ impl Served {
         Visit { child: process::program(&line).spawn().expect("it can be run") }
     }
 
+    /// The client is through with the first file, which has arrived as it was; what it said.
+    fn see_off(&self, visit: Visit) -> String {
+        let said = visit.end().expect("it is fetched");
+        self.assert_fetched(&[0]);
+        said
+    }
+
     fn assert_fetched(&self, files: &[usize]) {
         let names: Vec<String> = files.iter().map(|file| format!("file-{file}")).collect();
         self.places.assert_fetched(&names);
@@ -124,6 +131,15 @@ impl Process {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         files.expect("it runs").count()
     }
+}
+
+/// A server of one file so long, with these options; who hears what happens there; and a client that has begun to fetch it.
+fn scene(length: usize, more: &str) -> (Served, Phone, Visit) {
+    let served = Served::start(&[length], more);
+    let mut phone = served.call().listening();
+    let visit = served.visit(0, "--migrate");
+    phone.event("connected");
+    (served, phone, visit)
 }
 
 /// A client on its way.

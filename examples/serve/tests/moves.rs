@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{LARGE, Phone, Served};
+use super::{LARGE, Phone, Served, scene};
 
 /// Moves a server to 127.0.0.2 while a client fetches, and returns what the client said.
 fn move_while_fetching(served: &Served, client: &str, strategy: &str, target: bool) -> String {
@@ -22,9 +22,7 @@ fn move_while_fetching(served: &Served, client: &str, strategy: &str, target: bo
     assert_eq!((&settled["moved"], &settled["lost"]), (&json!(1), &json!(0)), "{settled}");
     let status = phone.status();
     assert_eq!(status["listening"], away.to_string());
-    let said = visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
-    said
+    served.see_off(visit)
 }
 
 #[test]
@@ -75,8 +73,7 @@ fn a_server_of_all_addresses_stays_where_it_is_told_nothing_of_a_place() {
     assert_eq!(phone.ask(r#"{"command":"relocated"}"#)["ok"], true);
     assert_eq!(phone.event("settled")["moved"], 1);
     assert_eq!(phone.status()["listening"], before["listening"]);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
@@ -96,16 +93,12 @@ fn a_server_of_both_families_moves_a_client_of_ipv4_to_a_target_of_ipv4() {
     // What it is told reaches it on the same socket: the server of all addresses has this one too.
     assert_eq!(phone.ask(r#"{"command":"relocated"}"#)["ok"], true);
     assert_eq!(phone.event("settled")["moved"], 1);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
 fn a_server_moves_twice_and_back_without_notice() {
-    let served = Served::start(&[2 * LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(2 * LARGE, "");
     for (number, host) in (1..).zip([2, 3, 1]) {
         let place = served.away(host);
         let moved = phone.ask(&format!(r#"{{"command":"relocated","listen":"{place}"}}"#));
@@ -113,11 +106,10 @@ fn a_server_moves_twice_and_back_without_notice() {
         let settled = phone.event("settled");
         assert_eq!((&settled["move"], &settled["moved"]), (&json!(number), &json!(1)), "{settled}");
     }
-    let said = visit.end().expect("it is fetched");
+    let said = served.see_off(visit);
     for host in [2, 3, 1] {
         assert!(said.contains(&format!("goes on at {} (symmetric)\n", served.away(host))), "{said}");
     }
-    served.assert_fetched(&[0]);
 }
 
 #[test]

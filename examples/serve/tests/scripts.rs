@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{LARGE, Served};
+use super::{LARGE, Served, scene};
 use crate::folder::Folder;
 
 const ORCHESTRATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/orchestrate.sh");
@@ -29,10 +29,7 @@ fn orchestrate(served: &Served, prepare: &str, relocated: &str, mover: &str) -> 
 
 #[test]
 fn the_orchestrator_moves_a_server_and_moves_it_again() {
-    let served = Served::start(&[2 * LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(2 * LARGE, "");
     let mut places = Vec::new();
     for (strategy, host) in [("explicit", 2), ("symmetric", 3)] {
         let place = served.away(host);
@@ -44,26 +41,21 @@ fn the_orchestrator_moves_a_server_and_moves_it_again() {
         places.push(place);
     }
     assert_eq!(phone.status()["move"], 2);
-    let said = visit.end().expect("it is fetched");
+    let said = served.see_off(visit);
     for place in places {
         assert!(said.contains(&format!("goes on at {place}")), "{said}");
     }
-    served.assert_fetched(&[0]);
 }
 
 #[test]
 fn the_orchestrator_calls_off_a_move_that_cannot_be_made() {
-    let served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(2 * LARGE, "");
     let failed = orchestrate(&served, "--strategy symmetric", "", "false");
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(phone.status()["state"], "cancelled");
     let refused = orchestrate(&served, "--strategy explicit --target [fd00::2]:1", "", "true");
     assert_eq!(refused.status.code(), Some(1));
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 /// Runs `criu.sh` with these programs.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{LARGE, Served};
+use super::{LARGE, Served, scene};
 
 const SYMMETRIC: &str = r#"{"command":"prepare","strategy":"symmetric"}"#;
 
@@ -73,16 +73,12 @@ fn two_controllers_see_one_server() {
     assert_eq!(other.ask(r#"{"command":"cancel"}"#)["move"], 1);
     assert_eq!(one.event("cancelled")["move"], 1);
     assert_eq!(one.status(), other.status());
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
 fn a_move_that_is_called_off_leaves_everything_as_it_was_and_may_come_later() {
-    let served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(LARGE, "");
     let away = served.away(2);
     let prepare = format!(r#"{{"command":"prepare","strategy":"explicit","target":"{away}"}}"#);
     assert_eq!(phone.ask(&prepare)["move"], 1);
@@ -96,16 +92,12 @@ fn a_move_that_is_called_off_leaves_everything_as_it_was_and_may_come_later() {
     phone.event("ready");
     assert_eq!(phone.ask(&format!(r#"{{"command":"relocated","listen":"{away}"}}"#))["move"], 2);
     assert_eq!(phone.event("settled")["lost"], 0);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
 fn a_client_that_does_not_answer_is_closed_at_the_deadline() {
-    let served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(LARGE, "");
     visit.stop();
     let away = served.away(2);
     let prepared = phone.ask(&format!(
@@ -133,16 +125,12 @@ fn a_move_that_nobody_carries_out_expires() {
     assert_eq!(phone.ask(SYMMETRIC)["move"], 2);
     phone.event("ready");
     assert_eq!(phone.ask(r#"{"command":"cancel"}"#)["move"], 2);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
 fn a_move_that_cannot_be_changes_nothing() {
-    let served = Served::start(&[LARGE], "");
-    let mut phone = served.call().listening();
-    let visit = served.visit(0, "--migrate");
-    phone.event("connected");
+    let (served, mut phone, visit) = scene(LARGE, "");
     let before = phone.status();
     for target in [r#""[fd00::2]:4433""#.to_owned(), format!(r#""{}""#, served.here)] {
         let line = format!(r#"{{"command":"prepare","strategy":"explicit","target":{target}}}"#);
@@ -167,8 +155,7 @@ fn a_move_that_cannot_be_changes_nothing() {
     let away = served.away(2);
     assert_eq!(phone.ask(&format!(r#"{{"command":"relocated","listen":"{away}"}}"#))["ok"], true);
     assert_eq!(phone.event("settled")["moved"], 1);
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
 
 #[test]
@@ -182,6 +169,5 @@ fn new_clients_come_once_the_move_is_over() {
     assert_eq!(phone.status()["connections"], json!([]));
     assert_eq!(phone.ask(r#"{"command":"relocated"}"#)["ok"], true);
     phone.event("connected");
-    visit.end().expect("it is fetched");
-    served.assert_fetched(&[0]);
+    served.see_off(visit);
 }
