@@ -3,7 +3,12 @@
 //! The only match on the strategy at a server is the one on [`MoveOrder`]. Rules in brackets are those of
 //! server-migration.
 
+mod input;
+mod order;
+
 use std::time::Duration;
+
+pub use self::input::ServerInput;
 
 use super::announce::Announcement;
 use super::asking::Asking;
@@ -12,9 +17,7 @@ use super::pool::Pool;
 use super::relocation::MoveOrder;
 use super::{Action, Actions, Facts, MigrationEvent};
 use crate::error::{Binding, MigrationError};
-use crate::frame::{
-    FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration, ServerMigration,
-};
+use crate::frame::{FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration};
 use crate::negotiation::{Agreement, Strategy};
 use crate::packet::PacketWriter;
 use crate::time::{Instant, earliest};
@@ -23,65 +26,6 @@ use crate::time::{Instant, earliest};
 const ASK_AFTER: Duration = Duration::from_millis(500);
 const ASK_AT_MOST: Duration = Duration::from_secs(2);
 const ASK_AT_MOST_BOUND: Duration = Duration::from_secs(5);
-
-impl MoveOrder {
-    /// The strategy it asks for.
-    pub fn strategy(self) -> Strategy {
-        match self {
-            Self::Explicit(_) => Strategy::Explicit,
-            Self::Pool => Strategy::Pool,
-            Self::Symmetric => Strategy::Symmetric,
-            Self::SynchronizedSymmetric => Strategy::SynchronizedSymmetric,
-        }
-    }
-
-    /// What the client is told beforehand.
-    fn notice(self) -> Option<ServerMigration> {
-        match self {
-            Self::Explicit(target) => Some(ServerMigration::MoveTo(target)),
-            Self::SynchronizedSymmetric => Some(ServerMigration::Announce),
-            Self::Pool | Self::Symmetric => None,
-        }
-    }
-
-    /// Whether the client is told afterwards by SERVER_MIGRATED, or by a PING: an mvfst client with an Explicit or Pool
-    /// state takes the frame for a violation.
-    fn says_migrated(self) -> bool {
-        match self {
-            Self::Symmetric | Self::SynchronizedSymmetric => true,
-            Self::Explicit(_) | Self::Pool => false,
-        }
-    }
-}
-
-/// What a server's machine is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerInput {
-    /// The endpoint has moved; the client is told at `announce_at` [4.6].
-    Relocated {
-        /// When this connection's turn to announce comes.
-        announce_at: Instant,
-    },
-    /// A record of this machine was acknowledged.
-    Acked(Record),
-    /// A record of this machine was lost.
-    Lost(Record),
-    /// Something sent after the switch was acknowledged.
-    AckedAfterSwitch,
-    /// An authentic packet came from the client.
-    Arrived {
-        /// Whether it asks for an acknowledgement.
-        ack_eliciting: bool,
-    },
-    /// The client sent PATH_CHALLENGE.
-    Challenged,
-    /// The announcement was sent.
-    Announced,
-    /// A datagram of data was sent.
-    DataSent,
-    /// The deadline has come.
-    Due,
-}
 
 /// Where the frame that gives notice stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
