@@ -5,11 +5,15 @@
 
 #![expect(dead_code, unused_imports, reason = "each test says its share of what can be said")]
 
+mod packet;
 mod params;
 mod peer;
+mod setup;
 mod stage;
 pub mod wire;
 
+pub use packet::ids;
 pub use params::Params;
-pub use peer::{Draft, Forger, Say, Setup, Space, ids};
+pub use peer::{Draft, Forger};
+pub use setup::{Say, Setup, Space};
 pub use stage::{FIRST_DCID, FORGER, OURS, Stage, Victim};

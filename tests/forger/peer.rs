@@ -6,13 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::Side;
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::quic::{
-    ClientConnection, Connection, DirectionalKeys, KeyChange, Keys, PacketKey, PacketKeySet, Secrets,
-    ServerConnection, Suite, Version,
+    ClientConnection, Connection, KeyChange, Keys, PacketKeySet, Secrets, ServerConnection, Version,
 };
 
+use super::packet::{expand, ids, initial_keys, protect};
 use super::params::{ORIGINAL_DESTINATION_CONNECTION_ID, Params};
+use super::setup::{Edit, Setup, Space};
 use super::wire::{self, Heard, Reader};
 use sim::tls;
 
@@ -20,64 +20,6 @@ use sim::tls;
 const INITIAL: usize = 1200;
 /// CRYPTO bytes in one packet.
 const PIECE: usize = 1000;
-
-/// A packet number space, and the packets of it that are forged; those of 0-RTT are [`Forger::seal_early`]'s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Space {
-    Initial,
-    Handshake,
-    OneRtt,
-}
-
-impl Space {
-    pub const ALL: [Self; 3] = [Self::Initial, Self::Handshake, Self::OneRtt];
-}
-
-/// Changes the TLS messages of one space before they are sent.
-pub type Edit = fn(Space, Vec<u8>) -> Vec<u8>;
-/// Changes the transport parameters.
-pub type Say = Box<dyn Fn(Params) -> Params>;
-
-/// What is peculiar about a forger.
-pub struct Setup {
-    /// Its connection ID.
-    pub scid: Vec<u8>,
-    /// The version of QUIC that it speaks.
-    pub version: Version,
-    /// What it makes of honest transport parameters.
-    pub params: Say,
-    /// What it makes of TLS messages.
-    pub edit: Edit,
-    /// Protocols that a client offers.
-    pub client_alpn: Vec<Vec<u8>>,
-    /// Whether a server selects a protocol that was not offered.
-    pub server_alpn: Vec<Vec<u8>>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            scid: vec![0xf0, 1, 2, 3, 4, 5, 6, 7],
-            version: Version::V1,
-            params: Box::new(|params| params),
-            edit: |_, bytes| bytes,
-            client_alpn: vec![tls::ALPN.to_vec()],
-            server_alpn: vec![tls::ALPN.to_vec()],
-        }
-    }
-}
-
-impl Setup {
-    /// Says these transport parameters.
-    pub fn params(say: impl Fn(Params) -> Params + 'static) -> Self {
-        Self { params: Box::new(say), ..Self::default() }
-    }
-
-    /// Says these TLS messages.
-    pub fn edit(edit: Edit) -> Self {
-        Self { edit, ..Self::default() }
-    }
-}
 
 /// What the forger knows of one space.
 #[derive(Default)]
@@ -148,12 +90,6 @@ pub struct Forger {
     pub acknowledges: bool,
     /// Datagrams that could not be read.
     pub unreadable: Vec<Vec<u8>>,
-}
-
-fn initial_keys(version: Version, dcid: &[u8], side: Side) -> Keys {
-    let suite = TLS13_AES_128_GCM_SHA256.tls13().expect("a suite of TLS 1.3");
-    let quic = suite.quic_suite().map(|Suite { quic, .. }| quic).expect("a suite for QUIC");
-    Keys::initial(version, suite, quic, dcid, side)
 }
 
 impl Forger {
@@ -290,6 +226,21 @@ impl Forger {
     /// The number of the next packet.
     pub fn next_number(&self, space: Space) -> u64 {
         self.spaces[space as usize].next
+    }
+
+    /// Numbers the next packets of all spaces from here on.
+    pub fn number_from(&mut self, number: u64) {
+        self.spaces.iter_mut().for_each(|own| own.next = number);
+    }
+
+    /// Leaves a number out.
+    pub fn skip_number(&mut self, space: Space) {
+        self.spaces[space as usize].next += 1;
+    }
+
+    /// What our endpoint said of itself in transport parameters, once it has.
+    pub fn peer_params(&self) -> Option<&[u8]> {
+        self.tls.quic_transport_parameters()
     }
 
     /// Where the next CRYPTO byte stands.
@@ -501,45 +452,8 @@ impl Forger {
     }
 }
 
-/// Appends a packet number of four bytes and these frames to a header, and protects both.
-fn protect(
-    keys: &DirectionalKeys,
-    key: &dyn PacketKey,
-    number: u64,
-    mut header: Vec<u8>,
-    mut frames: Vec<u8>,
-) -> Vec<u8> {
-    let number_at = header.len();
-    header.extend((number as u32).to_be_bytes());
-    let tag = key.encrypt_in_place(number, &header, &mut frames).expect("it can be sealed");
-    frames.extend(tag.as_ref());
-    let (first, rest) = header.split_at_mut(1);
-    let numbers = &mut rest[number_at - 1..];
-    keys.header.encrypt_in_place(&frames[..16], &mut first[0], numbers).expect("it can be masked");
-    header.extend(frames);
-    header
-}
-
 impl fmt::Debug for Forger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forger").field("side", &self.side).field("heard", &self.heard).finish_non_exhaustive()
     }
-}
-
-/// The destination's and the source's name in a long header.
-pub fn ids(datagram: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut reader = Reader(&datagram[5..]);
-    let [dcid, scid] = [(); 2].map(|()| {
-        let len = reader.byte();
-        reader.take(len.into()).to_vec()
-    });
-    (dcid, scid)
-}
-
-/// The number nearest to the one expected (RFC 9000, Section A.3).
-fn expand(truncated: u64, len: usize, expected: u64) -> u64 {
-    let window = 1 << (8 * len);
-    let near = expected & !(window - 1) | truncated;
-    let candidates = [near.checked_sub(window), Some(near), near.checked_add(window)];
-    candidates.into_iter().flatten().min_by_key(|n| n.abs_diff(expected)).unwrap_or(near)
 }

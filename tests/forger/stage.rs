@@ -12,7 +12,8 @@ use peregrine::{
     Event, Instant, MigrationConfig, ServerConfig, TransportConfig,
 };
 
-use super::peer::{Draft, Forger, Setup, Space};
+use super::peer::{Draft, Forger};
+use super::setup::{Setup, Space};
 use super::wire::{self, Heard};
 use sim::{App, Conn, Datagram, HostId, Outcome, Verdict, World, addr, ms, tls};
 
