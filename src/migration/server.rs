@@ -463,7 +463,10 @@ impl Server {
                     *notice = Notice::Sent;
                 }
             }
-            State::Moved { order, announcement, .. } if announcement.is_due() && order.says_migrated() => {
+            // A client may know of a pool whose frames it has not acknowledged: PING does as well.
+            State::Moved { order, announcement, .. }
+                if announcement.is_due() && order.says_migrated() && self.pool.is_empty() =>
+            {
                 // If it does not fit here, the announcement is due still and the next packet takes it.
                 let _ = packet.write(&SendServerMigrated { migration });
             }

@@ -98,6 +98,14 @@ fn a_move_that_the_client_has_asked_about_binds_nothing_though_the_answer_was_lo
 }
 
 #[test]
+fn a_client_that_may_know_of_a_pool_is_not_told_that_we_migrated() {
+    let mut server = server_with(&[Pooled, Symmetric], &[target(2), target(3)]);
+    relocate(&mut server, 0);
+    assert!(server.announces());
+    assert!(written(&mut server).is_empty(), "a PING says it");
+}
+
+#[test]
 fn a_lost_server_migrated_is_said_again_by_the_clock_alone_and_never_once_the_client_was_heard() {
     let mut server = server(&[Symmetric]);
     relocate(&mut server, 0);
