@@ -88,6 +88,7 @@ impl Connection {
         seen: &Seen<'_>,
     ) -> Result<(), TransportError> {
         if let Some(id) = self.local_ids.on_retire(retire, seen.dcid)? {
+            self.steering.prompts = self.steering.prompts.saturating_sub(1);
             self.notes.push_back(Note::Retired(id));
         }
         self.issue_ids();

@@ -30,6 +30,7 @@ mod new_token;
 mod path_stats;
 mod phase;
 mod preferred;
+mod prompt;
 mod quic_bit;
 mod rebind;
 mod receive;

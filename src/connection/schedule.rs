@@ -64,10 +64,13 @@ impl Connection {
             return places.find_map(|path| flight_on(path, Purpose::Close, Allowance::Full, 0));
         }
         if let Some(flight) = self.paths.iter().find_map(|path| self.validation_flight(now, path)) {
-            return Some(flight);
+            let home = self.paths.home();
+            let goes_along =
+                flight.path == home.id && !home.validation.is_owed() && self.steering.announces();
+            return if goes_along { self.announcement() } else { Some(flight) };
         }
         if self.steering.announces() {
-            return self.home_flight(Purpose::Announce, Allowance::Full, usize::from(MIN_DATAGRAM));
+            return self.announcement();
         }
         if let Some((space, _)) = self.spaces.iter().find(|(_, space)| space.probes > 0) {
             let flight = self.home_flight(Purpose::Probe(space), Allowance::Full, 0)?;
@@ -77,6 +80,11 @@ impl Connection {
             return Some(Flight { max_len: max_len.min(flight.max_len), ..flight });
         }
         if self.paths.home().mtu.is_due(now) { self.mtu_flight(now, room) } else { None }
+    }
+
+    /// What says that we have moved, and takes a challenge along (server-migration rules, 3.1).
+    fn announcement(&self) -> Option<Flight> {
+        self.home_flight(Purpose::Announce, Allowance::Full, usize::from(MIN_DATAGRAM))
     }
 
     /// Everything else: first the candidate that leads, within what it has earned, then home.

@@ -37,6 +37,8 @@ pub(super) struct Steering {
     /// A server's last switch: the first packet number after it, and where it was before, unless that is where it is: where
     /// ports are is not told.
     pub(super) switch: Option<(PacketNumber, Option<Local>)>,
+    /// Challenges for which the client may have gone over to another of our IDs without our having heard of it.
+    pub(super) prompts: u32,
 }
 
 impl Steering {
@@ -417,10 +419,9 @@ impl Connection {
                 Action::Adopt(address) => self.adopt(now, address),
                 Action::Ask => self.ask(),
                 Action::AskFormer => self.ask_former(),
-                Action::ProveHome => {
-                    let data = self.rng.bytes();
-                    self.paths.home_mut().validation.want(data);
-                }
+                Action::ProveHome => self.challenge_home(),
+                Action::Prompt => self.prompt(),
+                Action::PullBack => self.pull_back(),
                 Action::GoBack => self.go_back(now),
                 Action::EndByReset => self.drain(now, CloseReason::Reset),
                 Action::Emit(event) => {

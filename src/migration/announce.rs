@@ -7,6 +7,8 @@ use crate::time::Instant;
 
 /// Longest wait between two announcements.
 const MAX_SPACING: Duration = Duration::from_secs(1);
+/// Announcements before a challenge goes with each: that client may have nothing in flight, and look for nobody.
+const UNPROMPTED: u32 = 2;
 /// Datagrams of data that may go with each announcement until something is acknowledged.
 const DATA_PER_ANNOUNCEMENT: u32 = 2;
 
@@ -41,6 +43,15 @@ impl Announcement {
     /// Whether it is to be said now.
     pub fn is_due(&self) -> bool {
         self.due
+    }
+
+    /// Whether a challenge is to go with the announcement that is due: a client that neither answers nor asks is given
+    /// something to say.
+    pub fn prompts(&self) -> bool {
+        match self.heard {
+            Heard::Nothing { said, .. } => self.due && !self.seen && said >= UNPROMPTED,
+            Heard::Acknowledged { .. } => false,
+        }
     }
 
     /// How many datagrams of data may go before the client answers, or before it is said again; `None`: any number.
@@ -143,6 +154,21 @@ mod tests {
             times.push(now.as_micros() / 1000);
         }
         assert_eq!(times, [300, 900, 1900, 2900, 3900]);
+    }
+
+    #[test]
+    fn from_the_third_on_challenges_go_with_it_until_the_client_asks() {
+        let mut announcement = Announcement::new(at(0));
+        let mut prompts = Vec::new();
+        for second in 0..5 {
+            announcement.expire(at(1000 * second), PTO);
+            prompts.push(announcement.prompts());
+            announcement.on_said(at(1000 * second), PTO);
+        }
+        assert_eq!(prompts, [false, false, true, true, true]);
+        announcement.on_challenge(at(5000));
+        announcement.expire(at(5000), PTO);
+        assert_eq!((announcement.is_due(), announcement.prompts()), (true, false));
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl Asking {
         }
     }
 
+    /// Whether a question was asked that brought no more than its acknowledgement.
+    pub fn has_asked(&self) -> bool {
+        self.row > 0
+    }
+
     /// When to ask, if the first wait is `base` and the longest `cap`.
     pub fn due(&self, base: Duration, cap: Duration) -> Instant {
         self.since + base.saturating_mul(1 << self.row.min(16)).min(cap.max(base))

@@ -152,6 +152,13 @@ pub enum Action {
     Adopt(SocketAddr),
     /// Send a PING on home.
     Ask,
+    /// Server: challenge home, so that a client which has nothing of its own to send has an answer to send. Not if it may
+    /// have no spare ID of ours left: an mvfst client takes another with each challenge, and closes for want of one.
+    Prompt,
+    /// Server: the same, if packets of the client's are missing. One that leapt too early sends what it has to say to the
+    /// target, and goes on to do so when it is pulled back; once home acknowledges an answer, what was sent before it is
+    /// lost, and is sent again to home.
+    PullBack,
     /// Client: send a PING to the former home.
     AskFormer,
     /// Client: challenge home itself.

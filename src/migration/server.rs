@@ -293,7 +293,13 @@ impl Server {
                     announcement.on_acked(now);
                 }
             }
-            ServerInput::Arrived { ack_eliciting } => self.asking.on_heard(now, ack_eliciting),
+            ServerInput::Arrived { ack_eliciting } => {
+                // A question was answered, and by no more than an ACK.
+                if !ack_eliciting && self.asking.has_asked() && self.ask_due().is_some() {
+                    actions.push(Action::PullBack);
+                }
+                self.asking.on_heard(now, ack_eliciting);
+            }
             ServerInput::Challenged => {
                 if let State::Moved { announcement, .. } = &mut self.state {
                     announcement.on_challenge(now);
@@ -439,6 +445,8 @@ impl Server {
                     }
                 } else if spent {
                     self.give_up(now, order, actions);
+                } else if announcement.prompts() {
+                    actions.push(Action::Prompt);
                 }
             }
         }

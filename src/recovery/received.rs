@@ -118,6 +118,11 @@ impl Received {
         number < self.floor || self.numbers.contains(number)
     }
 
+    /// Whether numbers below the largest are missing, of those that are remembered.
+    pub fn has_gaps(&self) -> bool {
+        self.numbers.len() > 1
+    }
+
     /// Records a packet that was processed and is no duplicate; `urgent` if it is to be acknowledged without
     /// delay.
     #[inline]

@@ -33,7 +33,7 @@ proptest! {
                 match action {
                     Action::Emit(MigrationEvent::Completed { .. }) => prop_assert!(had_moved),
                     Action::Emit(MigrationEvent::Ready { .. }) => prop_assert!(server.is_busy() && !had_moved),
-                    Action::Emit(_) | Action::Ask => {}
+                    Action::Emit(_) | Action::Ask | Action::Prompt | Action::PullBack => {}
                     other => prop_assert!(false, "a server does not {:?}", other),
                 }
             }

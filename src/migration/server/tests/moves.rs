@@ -61,6 +61,22 @@ fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard() {
     assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(Symmetric)]);
 }
 
+#[test]
+fn from_the_third_announcement_on_a_client_that_says_nothing_is_prompted() {
+    let mut server = server(&[Explicit]);
+    prepare(&mut server, 0, MoveOrder::Explicit(target(2))).unwrap();
+    relocate(&mut server, 0);
+    let mut prompts = Vec::new();
+    for _ in 0..4 {
+        let now = server.due(&facts()).map_or(0, |due| due.as_micros() / 1000);
+        prompts.push(step(&mut server, now, ServerInput::Due).contains(&Action::Prompt));
+        step(&mut server, now, ServerInput::Announced);
+    }
+    assert_eq!(prompts, [false, false, true, true]);
+    step(&mut server, 2000, ServerInput::Challenged);
+    assert!(step(&mut server, 3000, ServerInput::Due).is_empty());
+}
+
 /// A server that has moved by this order, of which its client saw nothing, or from which its answers were lost.
 fn moved_in_silence(order: MoveOrder, asked: bool) -> Server {
     let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);

@@ -35,3 +35,15 @@ fn nobody_is_asked_for_a_symmetric_order() {
     prepare(&mut server, 0, MoveOrder::Symmetric).unwrap();
     assert!(asked_at(&mut server, 8000).is_empty());
 }
+
+#[test]
+fn a_client_that_answers_by_no_more_than_an_ack_is_pulled_back() {
+    let mut server = server(&[Explicit]);
+    prepare(&mut server, 0, MoveOrder::Explicit(target(2))).unwrap();
+    let ack = ServerInput::Arrived { ack_eliciting: false };
+    assert!(step(&mut server, 100, ack).is_empty(), "nobody asked");
+    assert_eq!(step(&mut server, 600, ServerInput::Due), [Action::Ask]);
+    assert_eq!(step(&mut server, 620, ack), [Action::PullBack]);
+    assert!(step(&mut server, 640, ServerInput::Arrived { ack_eliciting: true }).is_empty());
+    assert!(step(&mut server, 660, ack).is_empty(), "it has said more since");
+}
