@@ -216,6 +216,9 @@ impl Client {
             self.forger.turn();
         }
         self.flush();
+        // In Initial and Handshake packets a migration frame is a violation, and before the handshake is complete as well.
+        let such = [wire::SERVER_MIGRATION, wire::SERVER_MIGRATED, wire::POOL_MIGRATION_ADDRESS];
+        assert!(!self.forger.heard.iter().any(|(_, frame)| such.contains(&frame.kind)));
         match model::agree(offer, self.suite()) {
             Ok(agreed) => self.model = Model::new(addr(HOME), agreed),
             Err(close) => return self.close = Some(close),

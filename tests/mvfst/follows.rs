@@ -1,7 +1,8 @@
 //! Our client follows every server of mvfst's whose traffic was recorded.
 
-use peregrine::{MigrationConfig, SeekPolicy, StrategySet};
+use peregrine::{MigrationConfig, MigrationEvent, SeekPolicy, StrategySet};
 
+use super::forger::wire;
 use super::recording::Recording;
 use super::server::Server;
 
@@ -64,4 +65,14 @@ fn it_follows_as_another_client_did() {
     follows(recorded!("other-client-pool-of-addresses"), offer());
     follows(recorded!("other-client-symmetric"), offer());
     follows(recorded!("other-client-synchronized-symmetric"), offer());
+}
+
+#[test]
+fn it_follows_nobody_who_answers_no_challenge() {
+    for silent in [recorded!("explicit-reactive"), recorded!("pool-of-addresses"), recorded!("symmetric")] {
+        let silent = silent.with(wire::PATH_RESPONSE, "01").with(wire::RETIRE_CONNECTION_ID, "01");
+        let mut server = Server::before(silent, offer());
+        server.play();
+        assert!(!server.said().any(|event| matches!(event, MigrationEvent::Completed { .. })));
+    }
 }

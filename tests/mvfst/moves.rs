@@ -6,7 +6,7 @@ use super::client::{AWAY, BEYOND, Client, HOME};
 use super::forger::wire;
 use super::model::{EXPLICIT, POOL, SYMMETRIC, SYNCHRONIZED};
 use super::orders::{all, both_families, explicit, pooled};
-use sim::{addr, ms, secs};
+use sim::{Link, addr, ms, secs};
 
 const COMPLETED: &str = "onServerMigrationCompleted";
 const MIGRATED: &str = "onServerMigratedReceived";
@@ -125,6 +125,37 @@ pub fn an_idle_client_acknowledges_where_its_server_was_and_follows_when_it_asks
         client.run_for(ms(40));
         let (to, _, frames) = client.sent.last().expect("it has acknowledged");
         assert_eq!((to, frames.len(), has(frames, wire::ACK)), (&addr(HOME), 1, true));
+        client.asks();
+        client.has_followed(AWAY, &told);
+    }
+}
+
+#[test]
+pub fn an_idle_client_follows_by_its_answer_to_what_the_server_says() {
+    let mut client = Client::offering(Some(EXPLICIT), all());
+    client.prepare(explicit(AWAY));
+    client.server_moves(AWAY);
+    client.server_says(b"hello");
+    client.has_followed(AWAY, &[NOTED, PROBES_AWAY, COMPLETED]);
+    let echoes = client.sent.iter().filter(|(_, _, frames)| {
+        frames.iter().any(|frame| (frame.kind, &*frame.data) == (wire::STREAM_FIN, &b"hello"[..]))
+    });
+    let places: Vec<_> = echoes.map(|(to, ..)| *to).collect();
+    assert_eq!((places.first(), places.last()), (Some(&addr(HOME)), Some(&addr(AWAY))));
+}
+
+#[test]
+pub fn datagrams_that_come_twice_change_nothing() {
+    for (order, told) in [
+        (explicit(AWAY), vec![NOTED, PROBES_AWAY, COMPLETED]),
+        (MoveOrder::Symmetric, vec![MIGRATED, COMPLETED]),
+        (MoveOrder::SynchronizedSymmetric, vec![NOTED_NOTHING, MIGRATED, COMPLETED]),
+    ] {
+        let mut client = Client::offering(Some(EXPLICIT | SYMMETRIC | SYNCHRONIZED), all());
+        client.world.links(Link::delay(ms(5)).duplication(1.0));
+        client.prepare(order);
+        client.server_moves(AWAY);
+        client.run_for(ms(5));
         client.asks();
         client.has_followed(AWAY, &told);
     }

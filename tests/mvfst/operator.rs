@@ -1,6 +1,6 @@
 //! What is done to our server before the client, and what the client makes of it.
 
-use peregrine::{ConnectionEvent, Event, MigrationError, MigrationEvent, MoveOrder};
+use peregrine::{ConnectionEvent, Dir, Event, MigrationError, MigrationEvent, MoveOrder};
 
 use super::client::Client;
 use super::forger::wire;
@@ -49,6 +49,18 @@ impl Client {
     /// The server moves there.
     pub fn server_moves(&mut self, to: &str) {
         self.world.relocate(self.server, to, ms(20));
+    }
+
+    /// The server says something to the client, unasked, on a stream of its own.
+    pub fn server_says(&mut self, data: &[u8]) {
+        self.world.speak(self.server, |_, endpoint| {
+            let (handle, _) = endpoint.connections().next().expect("the server has it");
+            let connection = endpoint.connection_mut(handle).expect("it is open");
+            let id = connection.open(Dir::Bi).expect("the client permits it");
+            let mut stream = connection.send(id).expect("it is open");
+            assert_eq!(stream.write(data), Ok(data.len()));
+            stream.finish().expect("it is open");
+        });
     }
 
     /// What our server said of the connection's moves.
