@@ -5,6 +5,7 @@
 #[path = "../forger/mod.rs"]
 mod forger;
 
+mod admission;
 mod catalogue;
 mod copies;
 mod ids;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use peregrine::{ConnectionEvent, MigrationConfig, MigrationEvent, StrategySet, TransportConfig};
 
-use crate::forger::wire::words;
+use crate::forger::wire::{POOL_MIGRATION_ADDRESS, words};
 use crate::forger::{FORGER, Setup, Stage as Forged, Victim};
 use sim::{Client, Verdict, addr, ms, secs};
 use stage::moves::{AWAY, HOME, Play, Stage};
@@ -38,7 +38,7 @@ fn a_third_party_that_a_server_names_gets_small_seeks_and_never_data() {
 /// POOL_MIGRATION_ADDRESS of 45.1.x.y:443.
 fn pool_address(number: u16) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
-    [&words(&[0x34])[..], &[45, 1, high, low, 0x01, 0xbb], &[0; 18]].concat()
+    [&words(&[POOL_MIGRATION_ADDRESS])[..], &[45, 1, high, low, 0x01, 0xbb], &[0; 18]].concat()
 }
 
 #[test]

@@ -137,3 +137,23 @@ fn a_client_that_has_nothing_to_say_is_found_within_two_round_trips() {
         assert!(took <= ms(40), "{play:?}: {took:?}");
     }
 }
+
+#[test]
+fn a_proactive_client_acknowledges_the_notice_at_home_before_it_looks_elsewhere() {
+    let mut scene = Stage::new(Play::Proactive).link(Link::rtt(ms(18))).client(Client::idle());
+    scene.world.run_for(secs(1));
+    let client = scene.world.at(scene.conn().host).address();
+    let places = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&places);
+    scene.world.tap(move |_, datagram| {
+        if datagram.from == client {
+            seen.borrow_mut().push(datagram.to);
+        }
+        Verdict::Pass
+    });
+    let notice = scene.world.now();
+    let ready = scene.prepare(AWAY);
+    // Nothing holds the acknowledgement back: not even the delay that is permitted for it.
+    assert!(ready.since(notice) <= ms(19), "{:?}", ready.since(notice));
+    assert_eq!(places.borrow()[..2], [addr(HOME), addr(AWAY)]);
+}

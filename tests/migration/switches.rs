@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use peregrine::{
-    Local, MigrationConfig, MigrationEvent, MoveOrder, PathStats, RelocationPlan, SocketKey, Strategy,
-    StrategySet, TransportConfig,
+    ConnectionEvent, Local, MigrationConfig, MigrationEvent, MoveOrder, PathStats, RelocationPlan, SocketKey,
+    Strategy, StrategySet, TransportConfig,
 };
 
 use crate::forger::wire::{PATH_CHALLENGE, PATH_RESPONSE, path as about_path};
@@ -135,6 +135,32 @@ fn a_move_that_the_client_cannot_see_ends_and_the_next_one_may_begin() {
     }
 }
 
+#[test]
+fn a_challenge_whose_answer_was_late_is_not_made_again_after_the_move() {
+    for play in Play::ALL {
+        let mut scene = Stage::new(play).client(Client::echoes(100, ms(20)));
+        scene.world.run_for(ms(300));
+        scene.prepare(AWAY);
+        // The first challenge is held up for so long that others follow it, and all are answered in the end.
+        let mut number = 0;
+        scene.world.tap(move |_, datagram| {
+            number += usize::from(datagram.to == addr(AWAY));
+            if datagram.to == addr(AWAY) && number == 1 { Verdict::Delay(ms(250)) } else { Verdict::Pass }
+        });
+        scene.world.relocate(scene.server, AWAY, ms(50));
+        let conn = scene.conn();
+        let completed = |event: &ConnectionEvent| {
+            matches!(event, ConnectionEvent::Migration(MigrationEvent::Completed { .. }))
+        };
+        scene.world.run_until(|world| world.when(conn, completed).is_some(), secs(3));
+        let seeks = |world: &World| world.connection(conn).expect("open").stats().seeks;
+        let before = seeks(&scene.world);
+        scene.run_well(secs(20));
+        assert_eq!(seeks(&scene.world), before, "{play:?}");
+        scene.assert_followed(AWAY);
+    }
+}
+
 /// Before our server, with a forging client that agreed on everything but Pool.
 fn server() -> Forged {
     let setup = Setup::params(|params| params.integer(0x64, 13));
@@ -144,9 +170,7 @@ fn server() -> Forged {
 
 fn is_over(stage: &Forged) -> bool {
     let mut said = stage.world.at(stage.host).said(stage.conn().handle);
-    said.any(|(_, event)| {
-        matches!(event, peregrine::ConnectionEvent::Migration(MigrationEvent::Completed { .. }))
-    })
+    said.any(|(_, event)| matches!(event, ConnectionEvent::Migration(MigrationEvent::Completed { .. })))
 }
 
 /// Our server moves its only connection, on paper: the forger is where it was.

@@ -3,7 +3,6 @@
 use peregrine::{Code, ConnectionEvent, EarlyData, Event};
 
 use crate::forger::{Space, Stage, wire};
-use crate::migration::SERVER_MIGRATED;
 
 /// What our endpoint said of early data.
 fn early(stage: &Stage) -> Vec<EarlyData> {
@@ -35,7 +34,7 @@ fn a_frame_that_0_rtt_does_not_permit_is_a_protocol_violation() {
         wire::path(wire::PATH_RESPONSE, 7),
         wire::words(&[wire::RETIRE_CONNECTION_ID, 0]),
         wire::new_token(b"token"),
-        wire::words(&[SERVER_MIGRATED]),
+        wire::words(&[wire::SERVER_MIGRATED]),
     ];
     for frame in not_permitted {
         let mut stage = Stage::before_early_server();

@@ -5,14 +5,11 @@ use peregrine::{
     Code, ConnectionEvent, MigrationConfig, MigrationEvent, Strategy, StrategySet, TransportConfig,
 };
 
-use crate::forger::wire::words;
+use crate::forger::wire::{POOL_MIGRATION_ADDRESS, SERVER_MIGRATED, SERVER_MIGRATION, words};
 use crate::forger::{Params, Setup, Space, Stage, Victim};
 use sim::addr;
 
 const SUITE: u64 = 0x64;
-const SERVER_MIGRATION: u64 = 0x32;
-pub const SERVER_MIGRATED: u64 = 0x33;
-const POOL_MIGRATION_ADDRESS: u64 = 0x34;
 
 pub const EXPLICIT: u64 = 1;
 pub const POOL: u64 = 2;
