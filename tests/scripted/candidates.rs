@@ -3,10 +3,7 @@
 use peregrine::{MigrationConfig, MigrationEvent, MigrationTarget, Strategy};
 
 use crate::forger::wire;
-use crate::script::{
-    AWAY, BEYOND, HOME, POOL_MIGRATION_ADDRESS, SERVER_MIGRATED, SERVER_MIGRATION, Said, Script, bare,
-    naming, response,
-};
+use crate::script::{AWAY, BEYOND, HOME, Said, Script, bare, naming, response};
 use sim::addr;
 
 const EXPLICIT: u64 = 1;
@@ -20,7 +17,7 @@ fn only(strategy: Strategy) -> MigrationConfig {
 /// A client that was told that its server goes away.
 fn announced() -> Script {
     let mut script = Script::new(only(Strategy::Explicit), EXPLICIT, 3);
-    script.say(HOME, &naming(SERVER_MIGRATION, Some(AWAY)));
+    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
     script.hear(60);
     script
 }
@@ -152,7 +149,7 @@ fn an_answer_from_home_proves_nothing_of_a_candidate() {
 fn an_answer_from_another_candidate_proves_who_was_asked() {
     let mut script = Script::new(only(Strategy::Pool), POOL, 3);
     for member in [AWAY, BEYOND] {
-        script.say(HOME, &naming(POOL_MIGRATION_ADDRESS, Some(member)));
+        script.say(HOME, &naming(wire::POOL_MIGRATION_ADDRESS, Some(member)));
     }
     script.hear(60);
     script.stage.speak(|now, client| client.migration().seek_now(now)).expect("there is a pool");
@@ -227,14 +224,14 @@ fn frames_of_migration_and_the_proof_of_a_candidate_are_acknowledged_at_once() {
     let mut explicit = Script::new(only(Strategy::Explicit), EXPLICIT, 3);
     assert!(!is_acknowledged(&mut explicit, HOME, &bare(wire::PING)), "a lone PING may wait");
     explicit.hear(60);
-    assert!(is_acknowledged(&mut explicit, HOME, &naming(SERVER_MIGRATION, Some(AWAY))));
+    assert!(is_acknowledged(&mut explicit, HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY))));
     explicit.stage.speak(|now, client| client.migration().seek_now(now)).expect("it was announced");
     let data = explicit.hear_at(AWAY, 4)[0].challenge().expect("a challenge");
     assert!(is_acknowledged(&mut explicit, AWAY, &response(&data)));
     let mut pool = Script::new(only(Strategy::Pool), POOL, 3);
-    assert!(is_acknowledged(&mut pool, HOME, &naming(POOL_MIGRATION_ADDRESS, Some(AWAY))));
+    assert!(is_acknowledged(&mut pool, HOME, &naming(wire::POOL_MIGRATION_ADDRESS, Some(AWAY))));
     let mut symmetric = symmetric();
-    assert!(is_acknowledged(&mut symmetric, HOME, &bare(SERVER_MIGRATED)));
+    assert!(is_acknowledged(&mut symmetric, HOME, &bare(wire::SERVER_MIGRATED)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use peregrine::{CloseReason, MigrationConfig, Strategy};
 
 use crate::forger::wire::{self, words};
-use crate::script::{AWAY, HOME, SERVER_MIGRATION, Script, TOKEN, bare, naming, response};
+use crate::script::{AWAY, HOME, Script, TOKEN, bare, naming, response};
 use sim::addr;
 
 const EXPLICIT: u64 = 1;
@@ -12,7 +12,7 @@ const SYMMETRIC: u64 = 4;
 
 fn announced() -> Script {
     let mut script = Script::new(MigrationConfig::new(Strategy::Explicit.into()), EXPLICIT, 3);
-    script.say(HOME, &naming(SERVER_MIGRATION, Some(AWAY)));
+    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
     script.hear(60);
     script
 }

@@ -4,6 +4,7 @@
 #[path = "../forger/mod.rs"]
 mod forger;
 
+mod announcements;
 mod candidates;
 mod endings;
 mod ids;

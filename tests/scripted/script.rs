@@ -1,15 +1,15 @@
-//! A server that follows a script, and our client before it: what is sent where, in which frames.
+//! A peer that follows a script, and our endpoint before it: what is sent where, in which frames.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peregrine::{Dir, MigrationConfig, MigrationEvent, TransportConfig};
+use peregrine::{Dir, Instant, MigrationConfig, MigrationEvent, MoveOrder, RelocationPlan, TransportConfig};
 
 use crate::forger::wire::{self, Heard, words};
-use crate::forger::{Draft, FORGER, Params, Setup, Space, Stage, Victim};
-use sim::{Link, Verdict, addr, ms};
+use crate::forger::{Draft, FORGER, OURS, Params, Setup, Space, Stage, Victim};
+use sim::{Datagram, Link, Verdict, addr, ms};
 
 /// Where the server is at first.
 pub const HOME: &str = FORGER;
@@ -26,19 +26,17 @@ const ACTIVE_CONNECTION_ID_LIMIT: u64 = 0x0e;
 /// The token that ends the connection at home.
 pub const TOKEN: [u8; 16] = [0x77; 16];
 
-pub const SERVER_MIGRATION: u64 = 0x32;
-pub const SERVER_MIGRATED: u64 = 0x33;
-pub const POOL_MIGRATION_ADDRESS: u64 = 0x34;
+type Log = Rc<RefCell<Vec<(Instant, Datagram)>>>;
 
-type Log = Rc<RefCell<Vec<(SocketAddr, Vec<u8>)>>>;
-
-/// A datagram that our client sent.
+/// A datagram that our endpoint sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
+    pub at: Instant,
+    pub from: SocketAddr,
     pub to: SocketAddr,
     /// Bytes of UDP payload.
     pub len: usize,
-    /// The server's connection ID that it names.
+    /// The forger's connection ID that it names.
     pub dcid: Vec<u8>,
     pub frames: Vec<Heard>,
 }
@@ -58,6 +56,8 @@ impl Said {
 pub struct Script {
     pub stage: Stage,
     log: Log,
+    /// Where our endpoint is.
+    ours: SocketAddr,
 }
 
 /// SERVER_MIGRATION or POOL_MIGRATION_ADDRESS that names this IPv4 endpoint, or none.
@@ -110,13 +110,46 @@ impl Script {
         stage.world.links(Link::delay(ms(1)));
         let log = Log::default();
         let tape = Rc::clone(&log);
-        stage.world.tap(move |_, datagram| {
-            if datagram.from == addr(crate::forger::OURS) {
-                tape.borrow_mut().push((datagram.to, datagram.payload.clone()));
+        // A server of ours moves to where the forger's would.
+        let ours: &[&str] = if stage.victim == Victim::Client { &[OURS] } else { &[OURS, AWAY] };
+        let ours: Vec<_> = ours.iter().map(|place| addr(place)).collect();
+        stage.world.tap(move |now, datagram| {
+            if ours.contains(&datagram.from) {
+                tape.borrow_mut().push((now, datagram.clone()));
             }
             Verdict::Pass
         });
-        Self { stage, log }
+        Self { stage, log, ours: addr(OURS) }
+    }
+
+    /// A client before our server that permits this; it agrees to these strategies, keeps so many connection IDs, and has
+    /// issued three beside the one in use.
+    pub fn before_server(permits: MigrationConfig, suite: u64, ids: u64) -> Self {
+        let say = move |params: Params| params.integer(SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids);
+        let (setup, transport) = (Setup::params(say), TransportConfig::default());
+        let stage = Stage::that_migrates(Victim::Server, transport, Some(permits), &setup).connect();
+        let mut script = Self::watch(stage);
+        for sequence in 1..=3 {
+            script.say(HOME, &wire::new_connection_id(sequence, 0, 8));
+        }
+        script.hear(60);
+        script.acknowledge(HOME);
+        script.hear(60);
+        script
+    }
+
+    /// Our server is given this order, if any, and moves when it is ready.
+    pub fn relocate(&mut self, order: Option<MoveOrder>) {
+        let host = self.stage.host;
+        if let Some(order) = order {
+            self.stage.world.prepare(host, RelocationPlan::uniform(order));
+            self.hear(5);
+            self.acknowledge(HOME);
+            self.hear(5);
+        }
+        self.stage.world.move_to(host, AWAY);
+        self.ours = addr(AWAY);
+        self.stage.world.relocated(host);
     }
 
     /// The same with eight, and so many issued by the server beside the one in use.
@@ -129,10 +162,10 @@ impl Script {
         script
     }
 
-    /// The server says these frames from there, and acknowledges nothing.
+    /// The forger says these frames from there, and acknowledges nothing.
     pub fn say(&mut self, from: &str, frames: &[u8]) {
         let datagram = self.stage.forger.seal(Space::OneRtt, Draft::new(frames));
-        self.stage.send_from(from, datagram);
+        self.stage.world.inject(Datagram::new(addr(from), self.ours, datagram));
     }
 
     /// The same in a datagram of 1200 bytes.
@@ -143,21 +176,21 @@ impl Script {
         self.say(from, &frames);
     }
 
-    /// The server acknowledges all that it has heard, from there.
+    /// The forger acknowledges all that it has heard, from there.
     pub fn acknowledge(&mut self, from: &str) {
         let ack = self.stage.forger.ack_of_all(Space::OneRtt);
         self.say(from, &ack);
     }
 
-    /// What our client sends within so many milliseconds.
+    /// What our endpoint sends within so many milliseconds.
     pub fn hear(&mut self, millis: u64) -> Vec<Said> {
         self.stage.world.run_for(Duration::from_millis(millis));
         let sent = std::mem::take(&mut *self.log.borrow_mut());
-        let said = sent.into_iter().map(|(to, datagram)| {
+        let said = sent.into_iter().map(|(at, Datagram { from, to, payload, .. })| {
             let before = self.stage.forger.heard.len();
-            self.stage.forger.take(&datagram);
+            self.stage.forger.take(&payload);
             let frames = self.stage.forger.heard[before..].iter().map(|(_, frame)| frame.clone()).collect();
-            Said { to, len: datagram.len(), dcid: datagram[1..9].to_vec(), frames }
+            Said { at, from, to, len: payload.len(), dcid: payload[1..9].to_vec(), frames }
         });
         said.collect()
     }
@@ -167,15 +200,15 @@ impl Script {
         self.hear(millis).into_iter().filter(|said| said.to == addr(place)).collect()
     }
 
-    /// Our client's application has so many bytes to send on a stream of its own.
+    /// Our endpoint's application has so many bytes to send on a stream of its own.
     pub fn write(&mut self, bytes: usize) {
-        self.stage.speak(|_, client| {
-            let id = client.open(Dir::Uni).expect("the server permits it");
-            assert_eq!(client.send(id).expect("it is open").write(&vec![7; bytes]), Ok(bytes));
+        self.stage.speak(|_, ours| {
+            let id = ours.open(Dir::Uni).expect("the forger permits it");
+            assert_eq!(ours.send(id).expect("it is open").write(&vec![7; bytes]), Ok(bytes));
         });
     }
 
-    /// What our client said of migrations since it was asked last.
+    /// What our endpoint said of migrations.
     pub fn told(&self) -> Vec<MigrationEvent> {
         let said = self.stage.world.at(self.stage.host).said(self.stage.conn().handle);
         let of_migration = said.filter_map(|(_, event)| match event {
