@@ -2,13 +2,12 @@
 //!
 //! Never waited for: the server looks here when the kernel says that there is something, and goes on.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 
 pub use controller::Reply;
@@ -32,6 +31,8 @@ pub struct Control {
     /// Device and inode of the file, by which it is known again.
     file: Option<(u64, u64)>,
     controllers: Vec<Controller>,
+    /// An open file of no use but to be closed when clients have so many open that no controller could come in.
+    spare: Option<File>,
     turns: u64,
     /// Whether a controller was left with commands of which the kernel will not tell again.
     has_more: bool,
@@ -60,9 +61,10 @@ impl Control {
         rustix::process::umask(before);
         let listener = listener.map_err(|error| unusable(&error))?;
         listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
-        let (path, controllers) = (path.to_owned(), Vec::new());
-        let mut control = Self { listener, path, file: None, controllers, turns: 0, has_more: false };
+        let (path, controllers, spare) = (path.to_owned(), Vec::new(), None);
+        let mut control = Self { listener, path, file: None, controllers, spare, turns: 0, has_more: false };
         control.look_at_file();
+        control.tidy_up();
         Ok(control)
     }
 
@@ -90,29 +92,46 @@ impl Control {
         for controller in &mut self.controllers {
             self.has_more |= controller.turn(self.turns, &mut answer);
         }
-        self.controllers.retain(|controller| !controller.is_over());
+        self.tidy_up();
     }
 
     /// Tells an event, one line, to whoever asked for events.
     pub fn publish(&mut self, event: &str) {
         self.controllers.iter_mut().for_each(|controller| controller.tell(event));
+        self.tidy_up();
+    }
+
+    /// Hangs up on those who are through, and takes what they held before a client does.
+    fn tidy_up(&mut self) {
         self.controllers.retain(|controller| !controller.is_over());
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
     }
 
     fn let_in(&mut self) {
         for _ in 0..CONTROLLERS {
-            let stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Perhaps too many files are open: one fewer is.
-                Err(_) => return self.dismiss(),
-            };
-            if self.controllers.len() >= CONTROLLERS {
-                self.dismiss();
+            // Asked first: when too many files are open, to accept fails whether or not there is anybody.
+            if !self.is_knocked_at() {
+                return;
             }
-            self.controllers.extend(Controller::new(stream, self.turns).ok());
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if self.controllers.len() >= CONTROLLERS {
+                        self.dismiss();
+                    }
+                    self.controllers.extend(Controller::new(stream, self.turns).ok());
+                }
+                Err(_) if self.spare.take().is_some() => {}
+                Err(_) => self.dismiss(),
+            }
         }
         self.has_more = true;
+    }
+
+    fn is_knocked_at(&self) -> bool {
+        let mut door = [PollFd::new(&self.listener, PollFlags::IN)];
+        poll(&mut door, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|knocking| knocking > 0)
     }
 
     /// Hangs up on the controller that would be missed least.

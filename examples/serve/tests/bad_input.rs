@@ -90,3 +90,27 @@ fn more_controllers_than_there_is_room_for_are_served_all_the_same() {
     let mut newcomer = served.call();
     assert_eq!(newcomer.status()["state"], "home");
 }
+
+/// Clients decide how many files are open. That must not keep those out who could do something about it.
+#[test]
+fn a_server_whose_clients_have_all_files_open_is_steered_all_the_same() {
+    const LIMIT: u32 = 24;
+    let served = Served::start(&[1 << 20; 100], "");
+    served.process.limit_files(LIMIT.into());
+    let url = |file| format!("https://localhost:{}/file-{file}", served.here.port());
+    let urls: Vec<String> = (1..100).map(url).collect();
+    let visit = served.visit(0, &urls.join(" "));
+    while served.process.open_files() < LIMIT as usize {
+        std::thread::yield_now();
+    }
+    // The client takes nothing meanwhile, so that they stay open.
+    visit.stop();
+    for _ in 0..10 {
+        assert_eq!(served.call().status()["state"], "home");
+    }
+    let mut phones: Vec<_> = (0..30).map(|_| served.call()).collect();
+    assert_eq!(phones[29].status()["connections"].as_array().map(Vec::len), Some(1));
+    visit.signal(rustix::process::Signal::CONT);
+    // It got what could be opened, and was told of the rest.
+    assert!(visit.end().expect_err("there were too many").contains("the server cannot read the file"));
+}

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use clap::Parser;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 use crate::options::Options;
@@ -124,6 +124,12 @@ impl Process {
     /// Waits for its end; its exit status, unless it was killed.
     fn wait(&mut self) -> Option<i32> {
         self.child.wait().expect("it can be waited for").code()
+    }
+
+    /// Lets it have so many files and sockets open, and no more.
+    fn limit_files(&self, files: u64) {
+        let limit = Rlimit { current: Some(files), maximum: Some(files) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("it runs");
     }
 
     /// How many files and sockets it has open.
