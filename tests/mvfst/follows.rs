@@ -5,6 +5,7 @@ use peregrine::{MigrationConfig, MigrationEvent, SeekPolicy, StrategySet};
 use super::forger::wire;
 use super::recording::Recording;
 use super::server::Server;
+use sim::secs;
 
 /// A recorded connection.
 macro_rules! recorded {
@@ -57,6 +58,14 @@ fn it_follows_a_synchronized_symmetric_server() {
 #[test]
 fn it_follows_three_moves_of_three_strategies() {
     follows(recorded!("sequence"), offer());
+}
+
+#[test]
+fn it_follows_while_it_moves_itself() {
+    let mut recording = recorded!("both-move");
+    // Its round trip is unknown at a new address, and its first probe timeout a second.
+    recording.closes_at += secs(2);
+    follows(recording, offer());
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Cue {
     Challenged(usize),
     /// The packet before, by its place.
     Said(usize),
+    /// The client's first packet from another address.
+    Came,
     /// The client's close.
     Closed,
 }
@@ -52,6 +54,8 @@ pub struct Recording {
     pub params: Params,
     pub requests: Vec<Request>,
     pub moves: Vec<(Duration, SocketAddr)>,
+    /// When the client moves, and to where, if it does.
+    pub client_move: Option<(Duration, String)>,
     pub closes_at: Duration,
     pub said: Vec<Said>,
 }
@@ -114,6 +118,9 @@ impl Recording {
             params,
             requests: requests.collect(),
             moves: list(&data["moves"]).map(|moved| (time(&moved["at"]), address(&moved["to"]))).collect(),
+            client_move: data["client_moves"]
+                .get(0)
+                .map(|moved| (time(&moved["at"]), text(&moved["to"]).to_owned())),
             closes_at: time(&data["closes_at"]),
             said: list(&data["said"]).map(Said::read).collect(),
         }
@@ -130,6 +137,8 @@ impl Said {
             Cue::Challenged(moves)
         } else if let Some(place) = index("said") {
             Cue::Said(place)
+        } else if when.get("came").is_some() {
+            Cue::Came
         } else if when.get("closed").is_some() {
             Cue::Closed
         } else {

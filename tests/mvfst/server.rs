@@ -66,8 +66,8 @@ impl App for Asker {
     }
 }
 
-/// What our client sent, and to where.
-type Tape = Rc<RefCell<VecDeque<(SocketAddr, Vec<u8>)>>>;
+/// What our client sent, from where and to where.
+type Tape = Rc<RefCell<VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>>>;
 
 /// The server, and the world with our client in it.
 pub struct Server {
@@ -79,6 +79,9 @@ pub struct Server {
     /// Where it is, and how often it has moved.
     at: SocketAddr,
     moves: usize,
+    /// Where the client is.
+    client: SocketAddr,
+    client_moved: bool,
     /// When it said its first packet.
     start: Option<Instant>,
     /// By place: when each packet was said, and how often it had moved.
@@ -106,17 +109,18 @@ impl Server {
         world.links(Link::delay(TICK));
         let tape = Tape::default();
         let sent = Rc::clone(&tape);
-        let us = addr(&recording.client);
-        world.tap(move |_, datagram| {
-            if datagram.from == us {
-                sent.borrow_mut().push_back((datagram.to, datagram.payload.clone()));
+        let client = addr(&recording.client);
+        let later = recording.client_move.as_ref().map(|(_, to)| addr(to));
+        world.tap(move |_, Datagram { from, to, payload, .. }| {
+            if *from == client || Some(*from) == later {
+                sent.borrow_mut().push_back((*from, *to, payload.clone()));
             }
             Verdict::Pass
         });
         let host = world.client(&recording.client);
         let config = ClientConfig::new(tls::client()).migration(offer).expect("an offer that can be");
         let conn = world.connect_with(host, &recording.server, Arc::new(config), Asker::default());
-        let hello = tape.borrow().front().expect("a client says hello").1.clone();
+        let hello = tape.borrow().front().expect("a client says hello").2.clone();
         let (params, (dcid, _)) = (recording.params.clone(), ids(&hello));
         let mut setup =
             Setup::params(move |_| params.clone().bytes(ORIGINAL_DESTINATION_CONNECTION_ID, &dcid));
@@ -132,6 +136,8 @@ impl Server {
             tape,
             at,
             moves: 0,
+            client,
+            client_moved: false,
             start: None,
             said: BTreeMap::new(),
             cues: Vec::new(),
@@ -157,9 +163,9 @@ impl Server {
     fn tick(&mut self) {
         self.world.run_for(TICK);
         let sent = std::mem::take(&mut *self.tape.borrow_mut());
-        for (to, datagram) in sent {
+        for (from, to, datagram) in sent {
             if to == self.at {
-                self.hears(&datagram);
+                self.hears(from, &datagram);
             }
         }
         for space in [Space::Initial, Space::Handshake] {
@@ -203,6 +209,13 @@ impl Server {
                 stream.finish().expect("it is open");
             });
         }
+        if let Some((at, to)) = self.recording.client_move.clone()
+            && !self.client_moved
+            && start + at <= now
+        {
+            self.client_moved = true;
+            self.world.rebind(self.conn, &to).expect("it may move");
+        }
         if !self.closed && start + self.recording.closes_at <= now {
             self.closed = true;
             self.world.with(self.conn, |now, connection| connection.close(now, VarInt::ZERO, b""));
@@ -211,11 +224,17 @@ impl Server {
 
     // ---- listening ----------------------------------------------------------------------------
 
-    fn hears(&mut self, datagram: &[u8]) {
+    fn hears(&mut self, from: SocketAddr, datagram: &[u8]) {
         let now = self.world.now();
         let known = self.forger.heard.len();
         self.forger.take(datagram);
         let heard: Vec<_> = self.forger.heard[known..].to_vec();
+        if from != self.client {
+            // It closes when a client comes with nothing but probing frames.
+            assert!(heard.iter().any(|(_, frame)| !is_probing(frame)), "{heard:?} is no way to move");
+            self.client = from;
+            self.cues.push((Cue::Came, now));
+        }
         for (_, frame) in heard.iter().filter(|(space, _)| *space == Space::OneRtt) {
             if frame.elicits() {
                 self.ack_due.get_or_insert(now + ACK_DELAY);
@@ -300,11 +319,11 @@ impl Server {
         self.last_number = Some(number);
         let draft = Draft { number: Some(number), ..Draft::new(&payload) };
         let datagram = self.forger.seal_small(Space::OneRtt, draft);
-        self.sends(said.from, datagram);
+        self.sends(self.at, datagram);
     }
 
     fn sends(&mut self, from: SocketAddr, datagram: Vec<u8>) {
-        self.world.inject(Datagram::new(from, addr(&self.recording.client), datagram));
+        self.world.inject(Datagram::new(from, self.client, datagram));
     }
 
     // ---- what came of it ----------------------------------------------------------------------
@@ -371,6 +390,11 @@ impl Server {
             _ => None,
         })
     }
+}
+
+/// Whether a frame says no more than that a path exists (RFC 9000, Section 9.1).
+fn is_probing(frame: &Heard) -> bool {
+    matches!(frame.kind, wire::PATH_CHALLENGE | wire::PATH_RESPONSE | wire::NEW_CONNECTION_ID)
 }
 
 fn data_of(frame: &Heard) -> [u8; 8] {

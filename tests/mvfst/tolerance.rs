@@ -160,3 +160,12 @@ fn our_client_challenges_nobody_between_an_announcement_and_the_move() {
         assert_eq!(server.challenges_too_early(), 0);
     }
 }
+
+#[test]
+fn our_client_that_moves_between_an_announcement_and_the_move_challenges_nobody_either() {
+    let mut recording = recorded!("both-move");
+    let (at, _) = recording.client_move.as_mut().expect("it moves");
+    *at = ms(150);
+    let server = follows(recording, offer());
+    assert_eq!(server.challenges_too_early(), 0);
+}
