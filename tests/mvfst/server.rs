@@ -319,7 +319,7 @@ impl Server {
         self.last_number = Some(number);
         let draft = Draft { number: Some(number), ..Draft::new(&payload) };
         let datagram = self.forger.seal_small(Space::OneRtt, draft);
-        self.sends(self.at, datagram);
+        self.sends(said.from, datagram);
     }
 
     fn sends(&mut self, from: SocketAddr, datagram: Vec<u8>) {

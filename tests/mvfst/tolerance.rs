@@ -8,7 +8,8 @@ use super::forger::wire::{self, words};
 use super::forger::{Draft, Params, Setup, Space, Stage, Victim};
 use super::model::{EXPLICIT, POOL, SYMMETRIC, SYNCHRONIZED};
 use super::orders::{all, explicit, pooled};
-use sim::{ms, secs};
+use super::recording::Cue;
+use sim::{addr, ms, secs};
 
 #[test]
 fn a_second_id_under_the_number_of_the_handshake_is_passed_over_and_the_others_are_used() {
@@ -166,6 +167,8 @@ fn our_client_that_moves_between_an_announcement_and_the_move_challenges_nobody_
     let mut recording = recorded!("both-move");
     let (at, _) = recording.client_move.as_mut().expect("it moves");
     *at = ms(150);
+    let greeting = recording.said.iter_mut().find(|said| said.cue == Cue::Came);
+    greeting.expect("the server challenges it").from = addr(&recording.server);
     let server = follows(recording, offer());
     assert_eq!(server.challenges_too_early(), 0);
 }
