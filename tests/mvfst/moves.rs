@@ -131,7 +131,7 @@ pub fn an_idle_client_acknowledges_where_its_server_was_and_follows_when_it_asks
 }
 
 #[test]
-pub fn an_idle_client_follows_by_its_answer_to_what_the_server_says() {
+fn an_idle_client_follows_by_its_answer_to_what_the_server_says() {
     let mut client = Client::offering(Some(EXPLICIT), all());
     client.prepare(explicit(AWAY));
     client.server_moves(AWAY);
@@ -145,7 +145,7 @@ pub fn an_idle_client_follows_by_its_answer_to_what_the_server_says() {
 }
 
 #[test]
-pub fn datagrams_that_come_twice_change_nothing() {
+fn datagrams_that_come_twice_change_nothing() {
     for (order, told) in [
         (explicit(AWAY), vec![NOTED, PROBES_AWAY, COMPLETED]),
         (MoveOrder::Symmetric, vec![MIGRATED, COMPLETED]),
@@ -162,7 +162,7 @@ pub fn datagrams_that_come_twice_change_nothing() {
 }
 
 #[test]
-pub fn an_idle_client_that_never_asks_is_made_to_follow() {
+fn an_idle_client_that_never_asks_is_made_to_follow() {
     for (offer, order) in [(EXPLICIT, explicit(AWAY)), (POOL, MoveOrder::Pool)] {
         let mut client =
             Client::offering(Some(offer), pooled(if offer == POOL { &[AWAY, BEYOND] } else { &[] }));
@@ -220,7 +220,7 @@ pub fn a_second_server_migrated_changes_nothing() {
 }
 
 #[test]
-pub fn one_connection_moves_by_three_strategies_and_comes_home() {
+fn one_connection_moves_by_three_strategies_and_comes_home() {
     let mut client = Client::offering(Some(EXPLICIT | SYMMETRIC | SYNCHRONIZED), all());
     for (number, (order, to)) in
         [(explicit(AWAY), AWAY), (MoveOrder::Symmetric, BEYOND), (MoveOrder::SynchronizedSymmetric, HOME)]
@@ -238,7 +238,7 @@ pub fn one_connection_moves_by_three_strategies_and_comes_home() {
 }
 
 #[test]
-pub fn a_client_that_leapt_before_the_move_is_pulled_back_with_what_it_had_to_say_and_follows_later() {
+fn a_client_that_leapt_before_the_move_is_pulled_back_with_what_it_had_to_say_and_follows_later() {
     let mut client = Client::offering(Some(EXPLICIT), all());
     client.prepare(explicit(AWAY));
     client.mute_for = 1;
@@ -254,7 +254,7 @@ pub fn a_client_that_leapt_before_the_move_is_pulled_back_with_what_it_had_to_sa
 }
 
 #[test]
-pub fn an_idle_client_that_did_not_leap_is_asked_and_not_challenged() {
+fn an_idle_client_that_did_not_leap_is_asked_and_not_challenged() {
     let mut client = Client::offering(Some(EXPLICIT), all());
     client.prepare(explicit(AWAY));
     client.run_for(secs(10));
@@ -264,7 +264,7 @@ pub fn an_idle_client_that_did_not_leap_is_asked_and_not_challenged() {
 }
 
 #[test]
-pub fn permits_of_one_strategy_are_enough() {
+fn permits_of_one_strategy_are_enough() {
     let mut client = Client::offering(Some(15), MigrationConfig::new(Strategy::Symmetric.into()));
     client.prepare(MoveOrder::Symmetric);
     client.server_moves(AWAY);

@@ -237,7 +237,7 @@ pub fn a_second_target_is_not_announced_before_a_move_completes() {
 }
 
 #[test]
-pub fn a_target_of_a_move_that_the_client_could_not_see_is_not_followed_by_another() {
+fn a_target_of_a_move_that_the_client_could_not_see_is_not_followed_by_another() {
     let mut client = Client::offering(Some(EXPLICIT | SYMMETRIC), all());
     client.prepare(explicit(AWAY));
     client.server_moves(HOME);
@@ -330,7 +330,7 @@ pub fn after_a_target_was_announced_nobody_says_server_migrated() {
 }
 
 #[test]
-pub fn a_client_that_knows_of_a_pool_is_not_told_server_migrated_though_no_member_was_acknowledged() {
+fn a_client_that_knows_of_a_pool_is_not_told_server_migrated_though_no_member_was_acknowledged() {
     let mut client = Client::offering_and_mute(Some(POOL | SYMMETRIC), pooled(&[AWAY, BEYOND]));
     assert!(client.count(wire::POOL_MIGRATION_ADDRESS) >= 2);
     client.server_moves(AWAY);
