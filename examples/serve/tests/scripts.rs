@@ -87,7 +87,8 @@ fn the_move_by_criu_is_skipped_with_a_word_on_what_is_missing() {
 fn a_server_whose_host_gets_another_address_is_followed() {
     let folder = Folder::new();
     for strategy in ["explicit", "pool", "symmetric", "synchronized"] {
-        let (status, said) = criu(&folder, &format!("--rebind --strategy {strategy}"), Path::new("criu"));
+        let (status, said) =
+            criu(&folder, &format!("--rebind --back --strategy {strategy}"), Path::new("criu"));
         assert_eq!(status, Some(0), "{said}");
         assert!(said.contains("arrived as they were"), "{said}");
     }
@@ -99,7 +100,8 @@ fn a_server_that_criu_moves_to_another_host_is_followed() {
     let folder = Folder::new();
     let named = std::env::var("CRIU_4_2").unwrap_or_else(|_| "criu".to_owned());
     for strategy in ["explicit", "pool", "symmetric", "synchronized"] {
-        let (status, said) = criu(&folder, &format!("--strategy {strategy}"), Path::new(&named));
+        let (status, said) =
+            criu(&folder, &format!("--back --clients 3 --mib 32 --strategy {strategy}"), Path::new(&named));
         assert_eq!(status, Some(0), "{said}");
         assert!(said.contains("arrived as they were"), "{said}");
     }
