@@ -4,6 +4,7 @@
 #[path = "../forger/mod.rs"]
 mod forger;
 
+mod adoption;
 mod announcements;
 mod candidates;
 mod endings;

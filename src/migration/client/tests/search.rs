@@ -90,6 +90,34 @@ fn an_announcement_older_than_the_deadline_is_asked_about_every_fifteen_seconds_
 }
 
 #[test]
+fn on_a_short_path_home_is_not_asked_sooner_than_after_a_tenth_of_a_second_or_half_a_one_for_a_pool() {
+    let mut announced = client(&[SynchronizedSymmetric], SeekPolicy::Reactive);
+    announced.announce(0, 1).unwrap();
+    let mut pool = client(&[Pool], SeekPolicy::Reactive);
+    pool.pool(0, 1, 2).unwrap();
+    for (mut table, due) in [(announced, 100), (pool, 500)] {
+        (table.facts.quiet, table.facts.receiving) = (true, true);
+        table.facts.pto = Duration::from_millis(10);
+        assert_eq!(table.client.due(&table.facts), Some(at(due)));
+    }
+}
+
+#[test]
+fn a_pool_client_that_waits_for_data_asks_ever_more_rarely_and_every_five_seconds_at_last() {
+    let mut table = client(&[Pool], SeekPolicy::Reactive);
+    table.pool(0, 1, 2).unwrap();
+    (table.facts.quiet, table.facts.receiving) = (true, true);
+    let mut times = Vec::new();
+    for number in 2..8 {
+        let now = table.client.due(&table.facts).expect("home is asked").as_micros() / 1000;
+        assert_eq!(table.step(now, ClientInput::Due)[..], [Action::Ask]);
+        table.step(now, ClientInput::Arrived { from: address(1), number, ack_eliciting: false });
+        times.push(now);
+    }
+    assert_eq!(times, [500, 1500, 3500, 7500, 12_500, 17_500]);
+}
+
+#[test]
 fn a_pool_client_asks_home_only_while_it_waits_for_data() {
     let mut table = client(&[Pool], SeekPolicy::Reactive);
     table.pool(0, 1, 2).unwrap();

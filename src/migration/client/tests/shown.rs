@@ -143,3 +143,13 @@ fn an_announcement_without_a_target_is_reported_once_and_nobody_is_sought() {
     assert!(table.step(6, ClientInput::AckSent).is_empty());
     assert!(table.step(300, ClientInput::LossTimeout).is_empty());
 }
+
+#[test]
+fn a_mere_source_that_was_given_up_comes_back_with_its_next_packet() {
+    let mut table = client(&[Symmetric], SeekPolicy::Reactive);
+    assert_eq!(table.arrive(0, 2, 10)[..], [Action::Seek(address(2))]);
+    assert!(table.step(3000, ClientInput::Due).contains(&Action::Forget(address(2))));
+    assert!(table.prove(3001, 2, 11, true).is_empty(), "its answer is too late");
+    assert!(table.client.welcomes(address(2), 12, address(1)));
+    assert_eq!(table.arrive(5000, 2, 12)[..], [Action::Seek(address(2))]);
+}
