@@ -31,7 +31,7 @@ impl Local {
 pub struct FourTuple {
     /// Our end.
     pub local: Local,
-    /// The peer's end.
+    /// The peer's end; an IPv4 address as such and not mapped into IPv6, since the two are families of their own.
     pub remote: SocketAddr,
 }
 

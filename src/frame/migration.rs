@@ -62,11 +62,17 @@ impl MigrationTarget {
         whole.then(|| SocketAddrV6::new(self.v6, self.v6_port, 0, 0))
     }
 
-    /// The endpoint of the same family as `current`.
+    /// The endpoint of the same family as `current`; a link-local one is on the same link.
     pub fn like(&self, current: SocketAddr) -> Option<SocketAddr> {
         match current {
             SocketAddr::V4(_) => self.v4().map(SocketAddr::V4),
-            SocketAddr::V6(_) => self.v6().map(SocketAddr::V6),
+            SocketAddr::V6(current) => {
+                let mut v6 = self.v6()?;
+                if v6.ip().is_unicast_link_local() {
+                    v6.set_scope_id(current.scope_id());
+                }
+                Some(SocketAddr::V6(v6))
+            }
         }
     }
 
@@ -255,6 +261,16 @@ mod tests {
         assert!(both.names("[::1]:5001".parse().expect("an address")));
         assert!(!both.names("127.0.0.1:5001".parse().expect("an address")));
         assert_eq!(both.to_string(), "127.0.0.1:5000||[::1]:5001");
+    }
+
+    #[test]
+    fn a_link_local_endpoint_is_on_the_link_in_use() {
+        let home = "[fe80::1%3]:443".parse().expect("an address");
+        let near = target(None, Some("[fe80::2]:443"));
+        assert_eq!(near.like(home), Some("[fe80::2%3]:443".parse().expect("an address")));
+        assert!(near.names("[fe80::2%3]:443".parse().expect("an address")));
+        let far = target(None, Some("[2001:db8::2]:443"));
+        assert_eq!(far.like(home), Some("[2001:db8::2]:443".parse().expect("an address")));
     }
 
     #[test]
