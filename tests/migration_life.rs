@@ -224,3 +224,19 @@ fn a_pool_that_holds_home_is_moved_through_and_back() {
     assert_eq!(scene.said(scene.conn())[..2], [told(HOME), told(AWAY)]);
     assert_eq!(scene.settled(), [(1, 0); 2]);
 }
+
+#[test]
+fn a_cancelled_order_costs_an_idle_connection_little_however_long_it_binds() {
+    for play in Play::ALL {
+        let mut scene = Stage::new(play).patience(secs(30), secs(3600)).client(Client::idle());
+        scene.await_connected();
+        scene.prepare(AWAY);
+        scene.world.cancel(scene.server);
+        scene.world.run_for(secs(60));
+        let before = scene.world.trace().datagrams();
+        scene.world.run_for(secs(600));
+        // A question of the server's every five seconds, one of the client's every fifteen, and their answers.
+        let datagrams = scene.world.trace().datagrams() - before;
+        assert!(datagrams <= 350, "{play:?}: {datagrams} in ten minutes");
+    }
+}

@@ -9,6 +9,14 @@ use crate::frame::{Ack, ConnectionClose, Frame};
 use crate::id::{PathId, SpaceId};
 use crate::time::Instant;
 
+impl Seen<'_> {
+    /// Whether it is neither an answer alone nor a mere question: two peers that ask each other whether they are there have
+    /// nothing to say.
+    pub(super) fn says_more(&self) -> bool {
+        self.ack_eliciting && self.useful
+    }
+}
+
 impl Connection {
     #[inline(always)]
     pub(super) fn dispatch(

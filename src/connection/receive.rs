@@ -479,7 +479,7 @@ impl Connection {
                     let data = self.rng.bytes();
                     self.paths.home_mut().validation.want(data);
                 }
-                self.server_arrival(now, seen.ack_eliciting);
+                self.server_arrival(now, seen);
             }
         }
     }

@@ -259,14 +259,14 @@ impl Connection {
     }
 
     pub(super) fn client_arrival(&mut self, now: Instant, seen: &Seen<'_>) {
-        let Seen { from, number, ack_eliciting, .. } = *seen;
         if self.steering.client().is_some() {
-            self.inform_client(now, ClientInput::Arrived { from: from.remote, number, ack_eliciting });
+            let (from, number, says_more) = (seen.from.remote, seen.number, seen.says_more());
+            self.inform_client(now, ClientInput::Arrived { from, number, says_more });
         }
     }
 
-    pub(super) fn server_arrival(&mut self, now: Instant, ack_eliciting: bool) {
-        self.tell_server(now, ServerInput::Arrived { ack_eliciting });
+    pub(super) fn server_arrival(&mut self, now: Instant, seen: &Seen<'_>) {
+        self.tell_server(now, ServerInput::Arrived { says_more: seen.says_more() });
     }
 
     pub(super) fn on_duplicate(&mut self, now: Instant, from: &FourTuple, number: PacketNumber) {

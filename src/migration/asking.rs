@@ -19,10 +19,10 @@ impl Asking {
         Self { row: 0, since: now }
     }
 
-    /// A packet came; one that asks for an acknowledgement is more than an answer.
-    pub fn on_heard(&mut self, now: Instant, ack_eliciting: bool) {
+    /// A packet came; one that says more than an answer does, or a question, begins a new row.
+    pub fn on_heard(&mut self, now: Instant, says_more: bool) {
         self.since = now;
-        if ack_eliciting {
+        if says_more {
             self.row = 0;
         }
     }

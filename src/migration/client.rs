@@ -79,8 +79,8 @@ pub enum ClientInput {
         from: SocketAddr,
         /// Its number.
         number: PacketNumber,
-        /// Whether it asks for an acknowledgement.
-        ack_eliciting: bool,
+        /// Whether it says more than an answer to a question does, or a question itself.
+        says_more: bool,
     },
     /// A copy of a known packet came from home.
     Duplicate {
@@ -259,8 +259,8 @@ impl Client {
                     self.search(now, true, facts, &mut actions);
                 }
             }
-            ClientInput::Arrived { from, number, ack_eliciting } => {
-                self.on_arrived(now, from, number, ack_eliciting, facts, &mut actions);
+            ClientInput::Arrived { from, number, says_more } => {
+                self.on_arrived(now, from, number, says_more, facts, &mut actions);
             }
             ClientInput::Duplicate { number } => self.seek.on_duplicate(now, number, facts.pto, &mut actions),
             ClientInput::Refused { from } => self.notice.on_refused(from, &mut actions),
@@ -321,12 +321,12 @@ impl Client {
         now: Instant,
         from: SocketAddr,
         number: PacketNumber,
-        ack_eliciting: bool,
+        says_more: bool,
         facts: &Facts,
         actions: &mut Actions,
     ) {
         if from == facts.home {
-            self.asking.on_heard(now, ack_eliciting);
+            self.asking.on_heard(now, says_more);
             self.reset = false;
             if self.seek.on_home(now, from, number, facts.pto, actions) {
                 self.notice.rest();

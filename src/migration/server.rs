@@ -293,12 +293,12 @@ impl Server {
                     announcement.on_acked(now);
                 }
             }
-            ServerInput::Arrived { ack_eliciting } => {
+            ServerInput::Arrived { says_more } => {
                 // A question was answered, and by no more than an ACK.
-                if !ack_eliciting && self.asking.has_asked() && self.ask_due().is_some() {
+                if !says_more && self.asking.has_asked() && self.ask_due().is_some() {
                     actions.push(Action::PullBack);
                 }
-                self.asking.on_heard(now, ack_eliciting);
+                self.asking.on_heard(now, says_more);
             }
             ServerInput::Challenged => {
                 if let State::Moved { announcement, .. } = &mut self.state {

@@ -108,7 +108,7 @@ impl Table {
     }
 
     fn arrive(&mut self, now: u64, last: u8, number: PacketNumber) -> Actions {
-        self.step(now, ClientInput::Arrived { from: address(last), number, ack_eliciting: true })
+        self.step(now, ClientInput::Arrived { from: address(last), number, says_more: true })
     }
 
     fn prove(&mut self, now: u64, last: u8, number: PacketNumber, padded: bool) -> Actions {

@@ -19,8 +19,8 @@ pub enum ServerInput {
     AckedAfterSwitch,
     /// An authentic packet came from the client.
     Arrived {
-        /// Whether it asks for an acknowledgement.
-        ack_eliciting: bool,
+        /// Whether it says more than an answer to a question does, or a question itself.
+        says_more: bool,
     },
     /// The client sent PATH_CHALLENGE.
     Challenged,

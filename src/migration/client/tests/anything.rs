@@ -25,8 +25,8 @@ fn any_input() -> impl proptest::strategy::Strategy<Value = ClientInput> {
             from: address(1),
             frame: Heard::Pool(Some(target(to))),
         }),
-        (last.clone(), number.clone(), any::<bool>()).prop_map(|(from, number, ack_eliciting)| {
-            ClientInput::Arrived { from: address(from), number, ack_eliciting }
+        (last.clone(), number.clone(), any::<bool>()).prop_map(|(from, number, says_more)| {
+            ClientInput::Arrived { from: address(from), number, says_more }
         }),
         number.clone().prop_map(|number| ClientInput::Duplicate { number }),
         (last, any::<bool>(), number).prop_map(|(last, padded, number)| ClientInput::Proved {

@@ -66,7 +66,7 @@ fn home_is_asked_after_two_pto_of_silence_while_a_move_is_announced_ever_more_ra
         times.push(due.as_micros() / 1000);
         let number = times.len() as u64 + 1;
         let now = due.as_micros() / 1000;
-        table.step(now, ClientInput::Arrived { from: address(1), number, ack_eliciting: false });
+        table.step(now, ClientInput::Arrived { from: address(1), number, says_more: false });
     }
     assert_eq!(times, [200, 600, 1400, 2400, 3400]);
 }
@@ -81,7 +81,7 @@ fn an_announcement_older_than_the_deadline_is_asked_about_every_fifteen_seconds_
     while now < 200_000 {
         let due = table.client.due(&table.facts).expect("home is asked").as_micros() / 1000;
         table.step(due, ClientInput::Due);
-        table.step(due, ClientInput::Arrived { from: address(1), number: due, ack_eliciting: false });
+        table.step(due, ClientInput::Arrived { from: address(1), number: due, says_more: false });
         gaps.push(due - now);
         now = due;
     }
@@ -111,7 +111,7 @@ fn a_pool_client_that_waits_for_data_asks_ever_more_rarely_and_every_five_second
     for number in 2..8 {
         let now = table.client.due(&table.facts).expect("home is asked").as_micros() / 1000;
         assert_eq!(table.step(now, ClientInput::Due)[..], [Action::Ask]);
-        table.step(now, ClientInput::Arrived { from: address(1), number, ack_eliciting: false });
+        table.step(now, ClientInput::Arrived { from: address(1), number, says_more: false });
         times.push(now);
     }
     assert_eq!(times, [500, 1500, 3500, 7500, 12_500, 17_500]);

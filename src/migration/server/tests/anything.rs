@@ -24,7 +24,7 @@ proptest! {
                 7 => ServerInput::Lost(Record::ServerMigration { migration: number }),
                 8 => ServerInput::Acked(Record::PathResponse),
                 9 => ServerInput::AckedAfterSwitch,
-                10 => ServerInput::Arrived { ack_eliciting: number > 1 },
+                10 => ServerInput::Arrived { says_more: number > 1 },
                 11 => ServerInput::Challenged,
                 12 => ServerInput::Announced,
                 _ => ServerInput::Due,

@@ -8,7 +8,7 @@ fn asked_at(server: &mut Server, end: u64) -> Vec<u64> {
         let now = due.as_micros() / 1000;
         if step(server, now, ServerInput::Due).contains(&Action::Ask) {
             times.push(now);
-            step(server, now, ServerInput::Arrived { ack_eliciting: false });
+            step(server, now, ServerInput::Arrived { says_more: false });
         }
     }
     times
@@ -40,10 +40,10 @@ fn nobody_is_asked_for_a_symmetric_order() {
 fn a_client_that_answers_by_no_more_than_an_ack_is_pulled_back() {
     let mut server = server(&[Explicit]);
     prepare(&mut server, 0, MoveOrder::Explicit(target(2))).unwrap();
-    let ack = ServerInput::Arrived { ack_eliciting: false };
+    let ack = ServerInput::Arrived { says_more: false };
     assert!(step(&mut server, 100, ack).is_empty(), "nobody asked");
     assert_eq!(step(&mut server, 600, ServerInput::Due), [Action::Ask]);
     assert_eq!(step(&mut server, 620, ack), [Action::PullBack]);
-    assert!(step(&mut server, 640, ServerInput::Arrived { ack_eliciting: true }).is_empty());
+    assert!(step(&mut server, 640, ServerInput::Arrived { says_more: true }).is_empty());
     assert!(step(&mut server, 660, ack).is_empty(), "it has said more since");
 }
