@@ -12,7 +12,9 @@ use stage::moves::{AWAY, Play, Stage};
 fn many_probe_timeouts_in_a_row_do_not_end_a_connection_whose_server_moves() {
     for play in Play::ALL {
         for app in [Client::upload(2_000_000), Client::download(2_000_000), Client::echoes(400, ms(20))] {
-            let mut scene = Stage::new(play).client(app);
+            // Who was told of a move does not end by his idle timer either.
+            let idle = if play == Play::Symmetric { secs(30) } else { secs(10) };
+            let mut scene = Stage::new(play).patience(secs(30), idle).client(app);
             scene.await_connected();
             scene.world.run_for(ms(150));
             // At a round trip of 20 ms seven probe timeouts are over after six seconds.
