@@ -13,7 +13,7 @@ use super::phase::Phase;
 use super::quic_bit::QuicBit;
 use super::rebind::Moves;
 use super::space::{Space, Spaces};
-use super::steer::Steering;
+use super::steering::Steering;
 use super::versions::Versions;
 use super::{Connection, Control, Early, Idle, Issuer, Marks, Note, Peer, Role, handshake};
 use crate::cid::{LocalIds, RemoteIds};

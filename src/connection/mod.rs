@@ -38,6 +38,7 @@ mod retry;
 mod schedule;
 mod space;
 mod steer;
+mod steering;
 mod switch;
 mod timers;
 mod transmit;
@@ -82,7 +83,7 @@ use rebind::Moves;
 use receive::Early;
 use retry::Retried;
 use space::Spaces;
-use steer::Steering;
+use steering::Steering;
 pub(crate) use transmit::Polled;
 use versions::Versions;
 
