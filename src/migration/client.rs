@@ -328,6 +328,11 @@ impl Client {
         if from == facts.home {
             self.asking.on_heard(now, says_more);
             self.reset = false;
+            if self.seek.is_above_all(number)
+                && let Some(doubted) = self.notice.on_home_spoke().filter(|address| !self.names(*address))
+            {
+                self.seek.forget(doubted, actions);
+            }
             if self.seek.on_home(now, from, number, facts.pto, actions) {
                 self.notice.rest();
                 actions.push(Action::Emit(MigrationEvent::Returned { address: from }));
@@ -466,7 +471,7 @@ impl Client {
             Some(address) => {
                 self.contested = None;
                 self.seek.go_back(now, address);
-                self.notice.go_back(address);
+                self.notice.go_back(now, address, facts.home, strategy);
                 actions.push(Action::GoBack);
                 actions.push(Action::Emit(MigrationEvent::Returned { address }));
             }

@@ -35,6 +35,15 @@ enum Said {
     Pool,
 }
 
+/// An address that was home for a while and then did not carry what a path must. Whether the server has moved there is
+/// open until it is heard from one of the two with something new: an outage looks the same.
+#[derive(Debug, Clone, Copy)]
+struct Doubted {
+    address: SocketAddr,
+    strategy: Strategy,
+    since: Instant,
+}
+
 /// The server's words.
 pub struct Notice {
     agreement: Agreement,
@@ -42,6 +51,7 @@ pub struct Notice {
     /// Whether an announced server is sought before it is missed.
     proactive: bool,
     said: Said,
+    doubted: Option<Doubted>,
     members: Members,
     /// What was refused, or was one too many.
     ignored: Vec<MigrationTarget>,
@@ -71,14 +81,23 @@ impl Notice {
             policy,
             proactive,
             said: Said::Nothing,
+            doubted: None,
             members,
             ignored: Vec::new(),
             closed: false,
         }
     }
 
-    /// Whether the server named this address and may still move there.
+    /// Whether the server named this address, or was there, and may still move there.
     pub fn names(&self, address: SocketAddr) -> bool {
+        self.doubts(address) || self.says(address)
+    }
+
+    fn doubts(&self, address: SocketAddr) -> bool {
+        self.doubted.is_some_and(|doubted| doubted.address == address)
+    }
+
+    fn says(&self, address: SocketAddr) -> bool {
         match &self.said {
             Said::Nothing | Said::Synchronized(_) => false,
             Said::Explicit { announced, .. } => announced.address == address,
@@ -98,10 +117,10 @@ impl Notice {
         self.policy.permits(home, address)
     }
 
-    /// When a move was announced, if one is.
+    /// When a move was announced, if one is, or began to be in doubt.
     pub fn announced(&self) -> Option<Instant> {
         match &self.said {
-            Said::Nothing | Said::Pool => None,
+            Said::Nothing | Said::Pool => self.doubted.map(|doubted| doubted.since),
             Said::Explicit { announced, .. } => Some(announced.since),
             Said::Synchronized(announced) => Some(announced.since),
         }
@@ -126,7 +145,11 @@ impl Notice {
 
     /// The strategy by which this address would be the server's.
     pub fn strategy_of(&self, address: SocketAddr) -> Strategy {
-        if self.names(address) { self.strategy() } else { self.strategy_of_strays() }
+        match self.doubted {
+            Some(doubted) if doubted.address == address => doubted.strategy,
+            _ if self.says(address) => self.strategy(),
+            _ => self.strategy_of_strays(),
+        }
     }
 
     fn strategy_of_strays(&self) -> Strategy {
@@ -139,7 +162,7 @@ impl Notice {
     /// The strategy in force.
     pub fn strategy(&self) -> Strategy {
         match &self.said {
-            Said::Nothing => Strategy::Symmetric,
+            Said::Nothing => self.doubted.map_or(Strategy::Symmetric, |doubted| doubted.strategy),
             Said::Explicit { .. } => Strategy::Explicit,
             Said::Synchronized(_) => Strategy::SynchronizedSymmetric,
             Said::Pool => Strategy::Pool,
@@ -166,8 +189,11 @@ impl Notice {
         self.permitted(home, all)
     }
 
-    /// Those of them that may be sought from this home: what was permitted when it was named may not be since a move.
+    /// Those of them that may be sought from this home, and the one in doubt: what was permitted when it was named may not
+    /// be since a move.
     fn permitted(&self, home: SocketAddr, mut all: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let doubted = self.doubted.map(|doubted| doubted.address);
+        all.extend(doubted.filter(|address| *address != home && !all.contains(address)));
         all.retain(|address| self.permits(home, *address));
         all
     }
@@ -180,6 +206,7 @@ impl Notice {
     /// A migration completed: what was announced has come true, and the pool takes no member any more.
     pub fn on_completed(&mut self) {
         self.closed = true;
+        self.doubted = None;
         match self.said {
             Said::Pool => {}
             Said::Nothing | Said::Explicit { .. } | Said::Synchronized(_) => self.said = Said::Nothing,
@@ -187,11 +214,18 @@ impl Notice {
         self.rest();
     }
 
-    /// Home is again where it was before the last migration: who announced a move there is there.
-    pub fn go_back(&mut self, home: SocketAddr) {
+    /// Home is again where it was before the last migration, by this strategy to `left`: who announced a move there is
+    /// there, and who is neither there nor where a move was announced to may be at `left` after all.
+    pub fn go_back(&mut self, now: Instant, home: SocketAddr, left: SocketAddr, strategy: Strategy) {
+        self.doubted = Some(Doubted { address: left, strategy, since: now });
         if matches!(&self.said, Said::Explicit { announced, .. } if announced.address == home) {
             self.said = Said::Nothing;
         }
+    }
+
+    /// The server said something new from home: it is there. The address that was in doubt until now.
+    pub fn on_home_spoke(&mut self) -> Option<SocketAddr> {
+        self.doubted.take().map(|doubted| doubted.address)
     }
 
     // ---- frames -------------------------------------------------------------------------------------

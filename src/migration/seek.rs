@@ -104,7 +104,7 @@ enum Search {
     Resting,
     /// Home is silent for too long, another address has spoken, or the embedder wants to look; a proactive search ends
     /// no sooner than its quick rounds do.
-    Running { proactive: bool, rounds: Rounds, slow: Instant },
+    Running { proactive: bool, rounds: Rounds },
     /// The deadline passed; only a sign of life begins another.
     Failed,
 }
@@ -139,7 +139,8 @@ pub struct Seek {
     quick: Bucket,
     strays: Bucket,
     attention: Attention,
-    /// Whose turn is next in slow seeking.
+    /// The next slow seek, and whose turn it is.
+    slow: Instant,
     turn: usize,
 }
 
@@ -157,6 +158,7 @@ impl Seek {
             quick: Bucket::full(QUICK_BUCKET, now),
             strays: Bucket::full(STRAY_BUCKET, now),
             attention: Attention::default(),
+            slow: now,
             turn: 0,
         }
     }
@@ -228,7 +230,8 @@ impl Seek {
         if !listened {
             self.clock = now;
         }
-        self.search = Search::Running { proactive, rounds: Rounds::beginning(now), slow: now + SLOW };
+        self.search = Search::Running { proactive, rounds: Rounds::beginning(now) };
+        self.slow = now + SLOW;
         true
     }
 
@@ -295,21 +298,27 @@ impl Seek {
         if self.slow_due(facts.pto).is_none_or(|at| at > now) {
             return;
         }
-        if let Search::Running { slow, .. } = &mut self.search {
-            *slow = now + SLOW;
-        }
-        self.turn = (self.turn + 1) % self.candidates.len();
-        let candidate = &self.candidates[self.turn];
+        self.slow = now + SLOW;
+        let (turn, count) = (self.turn, self.candidates.len());
+        let next =
+            (1..=count).map(|step| (turn + step) % count).find(|at| self.is_sought(&self.candidates[*at]));
+        let Some(at) = next else { return };
+        self.turn = at;
+        let candidate = &self.candidates[at];
         let toll = if candidate.is_stray() { Toll::Stray } else { Toll::Slow };
         self.challenge(now, candidate.address, toll, facts, actions);
     }
 
+    /// Whether this one has a share in slow seeks: all have while a search is under way, and whoever contradicts a home
+    /// that is silent; three quick rounds to it may all be lost, and a server with nothing to say speaks no more.
+    fn is_sought(&self, candidate: &Candidate) -> bool {
+        self.is_running() || !self.has_failed() && candidate.contradicts_home()
+    }
+
     /// When the next slow seek is due: home has been silent for a PTO then.
     fn slow_due(&self, pto: Duration) -> Option<Instant> {
-        match self.search {
-            Search::Running { slow, .. } if !self.candidates.is_empty() => Some(slow.max(self.heard + pto)),
-            Search::Running { .. } | Search::Resting | Search::Failed => None,
-        }
+        let any = self.candidates.iter().any(|candidate| self.is_sought(candidate));
+        any.then(|| self.slow.max(self.heard + pto))
     }
 
     /// Challenges an address, if that is not too often.
@@ -371,13 +380,11 @@ impl Seek {
             earliest(at, earliest(candidate.rounds.next, until))
         });
         let search = match self.search {
-            Search::Running { rounds, .. } => {
-                earliest(Some(self.deadline()), earliest(rounds.next, self.slow_due(pto)))
-            }
+            Search::Running { rounds, .. } => earliest(Some(self.deadline()), rounds.next),
             Search::Resting => announced.then(|| self.deadline()),
             Search::Failed => None,
         };
-        earliest(own, search)
+        earliest(earliest(own, search), self.slow_due(pto))
     }
 
     // ---- what arrives -------------------------------------------------------------------------------
@@ -466,6 +473,10 @@ impl Seek {
             self.clock = now;
         }
         let Some(candidate) = self.find_mut(address) else { return };
+        if newest && candidate.is_stray() {
+            // As if it had been given up and had come back.
+            candidate.origin = origin;
+        }
         let first_word = candidate.spoken.is_none();
         let spoken = candidate.spoken.get_or_insert(Spoken { first: number, outspoken: false });
         if newest && spoken.outspoken {
@@ -474,6 +485,7 @@ impl Seek {
         }
         if first_word || newest && candidate.rounds.are_over() {
             candidate.rounds = Rounds::beginning(now);
+            self.slow = self.slow.max(now + SLOW);
         }
     }
 
@@ -495,6 +507,15 @@ impl Seek {
         (self.heard, self.clock) = (now, now);
         self.barred_until = now;
         self.quick = Bucket::full(QUICK_BUCKET, now);
+    }
+
+    /// The server is not at this address, for all that was thought.
+    pub fn forget(&mut self, address: SocketAddr, actions: &mut Actions) {
+        let before = self.candidates.len();
+        self.candidates.retain(|candidate| candidate.address != address);
+        if self.candidates.len() < before {
+            actions.push(Action::Forget(address));
+        }
     }
 
     /// This address is home again without having answered anew: it is no candidate, if it was one.

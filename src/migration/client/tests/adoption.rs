@@ -95,6 +95,48 @@ fn an_announced_move_to_where_the_client_goes_back_to_is_not_sought_any_more() {
     assert_eq!(table.step(330, ClientInput::AckSent)[..], []);
 }
 
+/// A client that followed to 10.0.0.2 and went back, for nothing came through from there for a while.
+fn gone_back(strategies: &[Strategy]) -> Table {
+    let mut table = client(strategies, SeekPolicy::Reactive);
+    if strategies == [Explicit] {
+        table.move_to(0, 1, 2).unwrap();
+    } else if strategies == [SynchronizedSymmetric] {
+        table.announce(0, 1).unwrap();
+    }
+    table.arrive(20, 2, 70_000);
+    table.prove(30, 2, 70_001, false);
+    [130, 230]
+        .into_iter()
+        .for_each(|now| assert_eq!(table.step(now, ClientInput::Due)[..], [Action::ProveHome]));
+    assert_eq!(table.step(330, ClientInput::Due)[..], [Action::GoBack, returned(1)]);
+    table
+}
+
+#[test]
+fn where_home_was_given_up_the_server_is_sought_all_the_same() {
+    for strategy in [Explicit, Symmetric, SynchronizedSymmetric] {
+        let mut table = gone_back(&[strategy]);
+        assert!(table.client.welcomes(address(2), 5, address(1)), "{strategy:?}: it may speak from there");
+        let actions = table.step(430, ClientInput::LossTimeout);
+        let seeking = emit(MigrationEvent::Seeking { strategy, address: address(2) });
+        assert_eq!(actions[..], [Action::Seek(address(2)), seeking], "{strategy:?}");
+        assert!(table.prove(450, 2, 70_002, true).contains(&completed(strategy, 2)));
+    }
+}
+
+#[test]
+fn where_home_was_given_up_nobody_is_sought_once_the_server_says_something_new_at_home() {
+    for strategy in [Explicit, Symmetric, SynchronizedSymmetric] {
+        let mut table = gone_back(&[strategy]);
+        // What it said before it moved says nothing.
+        table.arrive(340, 1, 60_000);
+        assert!(table.client.names(address(2)), "{strategy:?}");
+        table.arrive(350, 1, 70_002);
+        assert!(!table.client.names(address(2)), "{strategy:?}");
+        assert!(table.step(450, ClientInput::LossTimeout).is_empty(), "{strategy:?}");
+    }
+}
+
 #[test]
 fn without_a_former_home_a_path_that_carries_no_full_size_fails() {
     let mut table = client(&[Explicit], SeekPolicy::Reactive);

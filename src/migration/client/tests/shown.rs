@@ -153,3 +153,41 @@ fn a_mere_source_that_was_given_up_comes_back_with_its_next_packet() {
     assert!(table.client.welcomes(address(2), 12, address(1)));
     assert_eq!(table.arrive(5000, 2, 12)[..], [Action::Seek(address(2))]);
 }
+
+#[test]
+fn whoever_contradicts_a_silent_home_is_challenged_until_a_while_after_its_last_packet() {
+    for (strategy, mut table) in shown() {
+        table.arrive(0, 1, 9);
+        table.arrive(10, 2, 10);
+        let mut times = Vec::new();
+        for now in (20..4000).step_by(10) {
+            if now == 1000 {
+                table.arrive(now, 2, 11);
+            }
+            if table.step(now, ClientInput::Due).contains(&Action::Seek(address(2))) {
+                times.push(now);
+            }
+        }
+        // Three rounds, four a second from then on, three rounds again; and three seconds after its last packet it goes.
+        assert!(times.windows(2).all(|two| two[1] - two[0] <= 350), "{strategy:?}: {times:?}");
+        assert!((3500..4000).contains(times.last().unwrap()), "{strategy:?}: {times:?}");
+        table.step(4000, ClientInput::Due);
+        assert!(!table.client.welcomes(address(2), 5, address(1)), "{strategy:?}");
+    }
+}
+
+#[test]
+fn whoever_contradicts_a_home_that_is_heard_is_challenged_in_its_three_rounds_alone() {
+    for (strategy, mut table) in shown() {
+        table.arrive(0, 2, 100);
+        let mut times = Vec::new();
+        for now in (50..1000).step_by(50) {
+            // Older than what the candidate said: that moves nothing, but home is not silent.
+            table.arrive(now, 1, now / 50);
+            if table.step(now, ClientInput::Due).contains(&Action::Seek(address(2))) {
+                times.push(now);
+            }
+        }
+        assert_eq!(times, [100, 300], "{strategy:?}");
+    }
+}
