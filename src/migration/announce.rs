@@ -17,8 +17,22 @@ const DATA_PER_ANNOUNCEMENT: u32 = 2;
 enum Heard {
     /// Not yet: it is said again at this time, the wait doubling.
     Nothing { next: Instant, said: u32 },
-    /// Something sent after the switch was acknowledged; the client asked last at `asked`, or then.
-    Acknowledged { quiet_since: Instant },
+    /// Something sent after the switch was acknowledged, then, and the client has no question that is open.
+    Acknowledged { since: Instant },
+    /// And the client has asked whether we are here: it goes on when it knows that, and is asked in turn until then.
+    Challenged { next: Instant, asked: u32 },
+}
+
+/// What is to be done about a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing but what [`Announcement::is_due`] says.
+    Wait,
+    /// The client is to be asked for a sign of life: the answer to its challenge may be lost, and no packet of ours would
+    /// make it ask again.
+    Ask,
+    /// The client was heard, and asked nothing for three PTO: the move is over.
+    Over,
 }
 
 /// The announcement of one move.
@@ -50,7 +64,7 @@ impl Announcement {
     pub fn prompts(&self) -> bool {
         match self.heard {
             Heard::Nothing { said, .. } => self.due && !self.seen && said >= UNPROMPTED,
-            Heard::Acknowledged { .. } => false,
+            Heard::Acknowledged { .. } | Heard::Challenged { .. } => false,
         }
     }
 
@@ -59,13 +73,13 @@ impl Announcement {
         match self.heard {
             Heard::Nothing { said: 0, .. } => Some(0),
             Heard::Nothing { .. } => Some(DATA_PER_ANNOUNCEMENT.saturating_sub(self.data)),
-            Heard::Acknowledged { .. } => None,
+            Heard::Acknowledged { .. } | Heard::Challenged { .. } => None,
         }
     }
 
     /// Whether the client has answered something sent after the switch.
     pub fn is_heard(&self) -> bool {
-        matches!(self.heard, Heard::Acknowledged { .. })
+        !matches!(self.heard, Heard::Nothing { .. })
     }
 
     /// Whether the client has asked about the new path: it knows of the move.
@@ -78,7 +92,7 @@ impl Announcement {
         self.due = false;
         self.data = 0;
         if let Heard::Nothing { next, said } = &mut self.heard {
-            *next = now + pto.saturating_mul(1 << (*said).min(16)).min(MAX_SPACING);
+            *next = now + spacing(pto, *said);
             *said = said.saturating_add(1);
         }
     }
@@ -89,13 +103,13 @@ impl Announcement {
     }
 
     /// Something sent after the switch was acknowledged. Whether it was the first.
-    pub fn on_acked(&mut self, now: Instant) -> bool {
-        let first = !self.is_heard();
-        if first {
-            self.heard = Heard::Acknowledged { quiet_since: now };
-            self.due = false;
+    pub fn on_acked(&mut self, now: Instant, pto: Duration) -> bool {
+        if self.is_heard() {
+            return false;
         }
-        first
+        self.due = false;
+        self.heard = if self.seen { asked_at(now, pto) } else { Heard::Acknowledged { since: now } };
+        true
     }
 
     /// A SERVER_MIGRATED of this move was acknowledged. Whether it was the first.
@@ -104,10 +118,18 @@ impl Announcement {
     }
 
     /// The client sent a challenge: it has not finished.
-    pub fn on_challenge(&mut self, now: Instant) {
+    pub fn on_challenge(&mut self, now: Instant, pto: Duration) {
         self.seen = true;
-        if let Heard::Acknowledged { quiet_since } = &mut self.heard {
-            *quiet_since = now;
+        if matches!(self.heard, Heard::Acknowledged { .. }) {
+            self.heard = asked_at(now, pto);
+        }
+    }
+
+    /// A packet came. If the client was asked and asks nothing more, it has what it wants: that the acknowledgement of the
+    /// answer was not noticed means little, for a late one is not.
+    pub fn on_arrived(&mut self, now: Instant) {
+        if matches!(self.heard, Heard::Challenged { asked: 1.., .. }) {
+            self.heard = Heard::Acknowledged { since: now };
         }
     }
 
@@ -115,20 +137,36 @@ impl Announcement {
     pub fn deadline(&self, pto: Duration) -> Option<Instant> {
         match self.heard {
             Heard::Nothing { next, .. } => (!self.due).then_some(next),
-            Heard::Acknowledged { quiet_since } => Some(quiet_since + pto.saturating_mul(3)),
+            Heard::Acknowledged { since } => Some(since + pto.saturating_mul(3)),
+            Heard::Challenged { next, .. } => Some(next),
         }
     }
 
-    /// Time has passed. Whether the move is over: the client was heard, and asked nothing for three PTO.
-    pub fn expire(&mut self, now: Instant, pto: Duration) -> bool {
-        match self.heard {
+    /// Time has passed.
+    pub fn expire(&mut self, now: Instant, pto: Duration) -> Turn {
+        match &mut self.heard {
             Heard::Nothing { next, .. } => {
-                self.due |= next <= now;
-                false
+                self.due |= *next <= now;
+                Turn::Wait
             }
-            Heard::Acknowledged { quiet_since } => now >= quiet_since + pto.saturating_mul(3),
+            Heard::Acknowledged { since } if now >= *since + pto.saturating_mul(3) => Turn::Over,
+            Heard::Challenged { next, asked } if *next <= now => {
+                *next = now + spacing(pto, *asked);
+                *asked = asked.saturating_add(1);
+                Turn::Ask
+            }
+            Heard::Acknowledged { .. } | Heard::Challenged { .. } => Turn::Wait,
         }
     }
+}
+
+fn asked_at(now: Instant, pto: Duration) -> Heard {
+    Heard::Challenged { next: now + pto.saturating_mul(3).min(MAX_SPACING), asked: 0 }
+}
+
+/// The wait after so many in vain.
+fn spacing(pto: Duration, in_vain: u32) -> Duration {
+    pto.saturating_mul(1 << in_vain.min(16)).min(MAX_SPACING)
 }
 
 #[cfg(test)]
@@ -147,7 +185,7 @@ mod tests {
         let mut times = Vec::new();
         let mut now = at(0);
         for _ in 0..5 {
-            assert!(!announcement.expire(now, PTO));
+            assert_eq!(announcement.expire(now, PTO), Turn::Wait);
             assert!(announcement.is_due());
             announcement.on_said(now, PTO);
             now = announcement.deadline(PTO).expect("it is repeated");
@@ -166,7 +204,7 @@ mod tests {
             announcement.on_said(at(1000 * second), PTO);
         }
         assert_eq!(prompts, [false, false, true, true, true]);
-        announcement.on_challenge(at(5000));
+        announcement.on_challenge(at(5000), PTO);
         announcement.expire(at(5000), PTO);
         assert_eq!((announcement.is_due(), announcement.prompts()), (true, false));
     }
@@ -183,7 +221,7 @@ mod tests {
         assert_eq!(announcement.data_left(), Some(0));
         announcement.on_said(at(100), PTO);
         assert_eq!(announcement.data_left(), Some(2));
-        assert!(announcement.on_acked(at(140)));
+        assert!(announcement.on_acked(at(140), PTO));
         assert_eq!(announcement.data_left(), None);
     }
 
@@ -192,10 +230,49 @@ mod tests {
         let mut announcement = Announcement::new(at(0));
         announcement.expire(at(0), PTO);
         announcement.on_said(at(0), PTO);
-        announcement.on_acked(at(100));
+        announcement.on_acked(at(100), PTO);
         assert_eq!(announcement.deadline(PTO), Some(at(1000)));
-        announcement.on_challenge(at(500));
-        assert!(!announcement.expire(at(1000), PTO));
-        assert!(announcement.expire(at(1400), PTO));
+        assert_eq!(announcement.expire(at(999), PTO), Turn::Wait);
+        assert_eq!(announcement.expire(at(1000), PTO), Turn::Over);
+    }
+
+    #[test]
+    fn a_client_that_has_asked_is_asked_in_turn_and_the_move_is_not_over() {
+        for challenge_first in [true, false] {
+            let mut announcement = Announcement::new(at(0));
+            announcement.expire(at(0), PTO);
+            announcement.on_said(at(0), PTO);
+            if challenge_first {
+                announcement.on_challenge(at(100), PTO);
+                announcement.on_acked(at(100), PTO);
+            } else {
+                announcement.on_acked(at(50), PTO);
+                announcement.on_challenge(at(100), PTO);
+            }
+            let mut asked = Vec::new();
+            for _ in 0..4 {
+                let at = announcement.deadline(PTO).expect("it goes on");
+                assert_eq!(announcement.expire(at, PTO), Turn::Ask);
+                asked.push(at.as_micros() / 1000);
+            }
+            assert_eq!(asked, [1000, 1300, 1900, 2900]); // 900 ms after the challenge, then as an announcement is said again
+        }
+    }
+
+    #[test]
+    fn a_client_that_answers_and_asks_no_more_has_followed() {
+        let mut announcement = Announcement::new(at(0));
+        announcement.expire(at(0), PTO);
+        announcement.on_said(at(0), PTO);
+        announcement.on_acked(at(50), PTO);
+        announcement.on_challenge(at(100), PTO);
+        // What comes before it was asked is no answer.
+        announcement.on_arrived(at(200));
+        assert_eq!(announcement.expire(at(1000), PTO), Turn::Ask);
+        announcement.on_arrived(at(1100));
+        assert_eq!(announcement.expire(at(1999), PTO), Turn::Wait);
+        assert_eq!(announcement.expire(at(2000), PTO), Turn::Over);
+        announcement.on_challenge(at(2000), PTO);
+        assert_eq!(announcement.expire(at(2000), PTO), Turn::Wait);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use self::input::ServerInput;
 
-use super::announce::Announcement;
+use super::announce::{Announcement, Turn};
 use super::asking::Asking;
 use super::fuse::Fuse;
 use super::pool::Pool;
@@ -64,6 +64,8 @@ pub struct Server {
     deadline: Duration,
     state: State,
     bound: Bound,
+    /// What binds is a move that was carried out: a client whose challenge is answered has followed after all.
+    may_follow: bool,
     asking: Asking,
     /// Whether the client has confirmed the handshake: before, it hears no other address than this one [2.1].
     client_listens: bool,
@@ -81,6 +83,7 @@ impl Server {
             deadline,
             state: State::Settled,
             bound: Bound::Free,
+            may_follow: false,
             asking: Asking::new(now),
             client_listens: false,
             migration: 0,
@@ -178,6 +181,7 @@ impl Server {
             State::Settled | State::Moved { .. } => return Err(MigrationError::NotOrdered),
         };
         self.bind(order, notice);
+        self.may_follow = false;
         self.state = State::Settled;
         self.asking = Asking::new(now);
         Ok(())
@@ -290,7 +294,7 @@ impl Server {
             ServerInput::Lost(record) => self.on_lost(&record),
             ServerInput::AckedAfterSwitch => {
                 if let State::Moved { announcement, .. } = &mut self.state {
-                    announcement.on_acked(now);
+                    announcement.on_acked(now, facts.pto);
                 }
             }
             ServerInput::Arrived { says_more } => {
@@ -299,10 +303,13 @@ impl Server {
                     actions.push(Action::PullBack);
                 }
                 self.asking.on_heard(now, says_more);
+                if let State::Moved { announcement, .. } = &mut self.state {
+                    announcement.on_arrived(now);
+                }
             }
             ServerInput::Challenged => {
                 if let State::Moved { announcement, .. } = &mut self.state {
-                    announcement.on_challenge(now);
+                    announcement.on_challenge(now, facts.pto);
                 }
             }
             ServerInput::Announced => {
@@ -361,7 +368,8 @@ impl Server {
                 self.become_ready(now, actions);
             }
             // The answer to a challenge that came after the switch: whoever asked knows where we are.
-            Record::PathResponse => self.complete(actions),
+            Record::PathResponse if self.has_moved() => self.complete(actions),
+            Record::PathResponse if self.may_follow => self.bound = Bound::Free,
             _ => {}
         }
     }
@@ -436,17 +444,22 @@ impl Server {
             }
             State::Moved { order, announcement, fuse } => {
                 let (order, spent, seen) = (*order, fuse.burn(now), announcement.is_seen());
-                if announcement.expire(now, facts.pto) {
-                    self.complete(actions);
-                    if !seen {
-                        // It went unnoticed: what the client was told beforehand it goes on to believe.
-                        self.bind(order, Notice::Acknowledged);
-                        self.asking = Asking::new(now);
+                match announcement.expire(now, facts.pto) {
+                    Turn::Over => {
+                        self.complete(actions);
+                        // All challenges of a client that sees the move may be lost: one more packet, and it asks again.
+                        actions.push(Action::Ask);
+                        if !seen {
+                            // It went unnoticed: what the client was told beforehand it goes on to believe.
+                            self.bind(order, Notice::Acknowledged);
+                            self.may_follow = true;
+                            self.asking = Asking::new(now);
+                        }
                     }
-                } else if spent {
-                    self.give_up(now, order, actions);
-                } else if announcement.prompts() {
-                    actions.push(Action::Prompt);
+                    Turn::Wait | Turn::Ask if spent => self.give_up(now, order, actions),
+                    Turn::Ask => actions.push(Action::Ask),
+                    Turn::Wait if announcement.prompts() => actions.push(Action::Prompt),
+                    Turn::Wait => {}
                 }
             }
         }
@@ -455,6 +468,7 @@ impl Server {
     fn give_up(&mut self, now: Instant, order: MoveOrder, actions: &mut Actions) {
         // The client may wait for this very move still, and must not be told again.
         self.bind(order, Notice::Acknowledged);
+        self.may_follow = self.has_moved();
         self.state = State::Settled;
         self.asking = Asking::new(now);
         let (strategy, reason) = (order.strategy(), MigrationError::Deadline);

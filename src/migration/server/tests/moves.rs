@@ -52,13 +52,14 @@ fn an_answered_challenge_before_the_move_ends_nothing() {
 }
 
 #[test]
-fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard() {
+fn a_move_that_the_client_cannot_see_ends_three_pto_after_it_was_heard_with_a_last_question() {
     let mut server = server(&[Symmetric]);
     relocate(&mut server, 0);
     step(&mut server, 0, ServerInput::Announced);
     step(&mut server, 40, ServerInput::AckedAfterSwitch);
     assert!(step(&mut server, 339, ServerInput::Due).is_empty());
-    assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(Symmetric)]);
+    // Should the client see the move after all, and have asked in vain, it hears of it once more.
+    assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(Symmetric), Action::Ask]);
 }
 
 #[test]
@@ -77,7 +78,20 @@ fn from_the_third_announcement_on_a_client_that_says_nothing_is_prompted() {
     assert!(step(&mut server, 3000, ServerInput::Due).is_empty());
 }
 
-/// A server that has moved by this order, of which its client saw nothing, or from which its answers were lost.
+#[test]
+fn a_move_that_the_client_asks_about_ends_when_it_has_its_answer_and_it_is_asked_until_then() {
+    let mut server = server(&[Symmetric]);
+    relocate(&mut server, 0);
+    step(&mut server, 0, ServerInput::Announced);
+    step(&mut server, 40, ServerInput::Challenged);
+    step(&mut server, 40, ServerInput::AckedAfterSwitch);
+    for now in [340, 440, 640, 1040] {
+        assert_eq!(step(&mut server, now, ServerInput::Due), [Action::Ask], "{now}");
+    }
+    assert_eq!(acked(&mut server, 1100, Record::PathResponse), [completed(Symmetric)]);
+}
+
+/// A server that has moved by this order, of which its client saw nothing, or has its answer, of which nothing is heard.
 fn moved_in_silence(order: MoveOrder, asked: bool) -> Server {
     let mut server = server(&[Explicit, Symmetric, SynchronizedSymmetric]);
     prepare(&mut server, 0, order).unwrap();
@@ -88,7 +102,13 @@ fn moved_in_silence(order: MoveOrder, asked: bool) -> Server {
         step(&mut server, 20, ServerInput::Challenged);
     }
     step(&mut server, 40, ServerInput::AckedAfterSwitch);
-    assert_eq!(step(&mut server, 340, ServerInput::Due), [completed(order.strategy())]);
+    let mut over = 340;
+    if asked {
+        assert_eq!(step(&mut server, 340, ServerInput::Due), [Action::Ask]);
+        step(&mut server, 360, ServerInput::Arrived { says_more: false });
+        over = 660;
+    }
+    assert_eq!(step(&mut server, over, ServerInput::Due), [completed(order.strategy()), Action::Ask]);
     server
 }
 
@@ -109,7 +129,7 @@ fn a_move_that_the_client_was_told_of_and_cannot_see_binds_the_next_order() {
 fn a_move_that_the_client_has_asked_about_binds_nothing_though_the_answer_was_lost() {
     for order in [MoveOrder::Explicit(target(2)), MoveOrder::SynchronizedSymmetric] {
         let mut server = moved_in_silence(order, true);
-        assert_eq!(prepare(&mut server, 400, MoveOrder::Explicit(target(3))), Ok(vec![]), "{order:?}");
+        assert_eq!(prepare(&mut server, 700, MoveOrder::Explicit(target(3))), Ok(vec![]), "{order:?}");
     }
 }
 
@@ -119,6 +139,21 @@ fn a_client_that_may_know_of_a_pool_is_not_told_that_we_migrated() {
     relocate(&mut server, 0);
     assert!(server.announces());
     assert!(written(&mut server).is_empty(), "a PING says it");
+}
+
+#[test]
+fn a_client_that_has_its_answer_after_the_move_was_over_is_free_to_be_told_of_another() {
+    let mut unnoticed = moved_in_silence(MoveOrder::SynchronizedSymmetric, false);
+    assert_eq!(acked(&mut unnoticed, 350, Record::PathResponse), []);
+    assert_eq!(prepare(&mut unnoticed, 400, MoveOrder::Explicit(target(3))), Ok(vec![]));
+    // One that was told of a move that never came looks for it still, whatever else it asks.
+    let mut cancelled = server(&[Explicit, SynchronizedSymmetric]);
+    prepare(&mut cancelled, 0, MoveOrder::SynchronizedSymmetric).unwrap();
+    written(&mut cancelled);
+    cancelled.cancel(at(10)).unwrap();
+    assert_eq!(acked(&mut cancelled, 20, Record::PathResponse), []);
+    let bound = Err(MigrationError::Bound { to: Binding::SynchronizedOrSymmetric });
+    assert_eq!(prepare(&mut cancelled, 30, MoveOrder::Explicit(target(3))), bound);
 }
 
 #[test]
