@@ -34,10 +34,18 @@ struct Pair {
     proved: bool,
 }
 
+impl Pair {
+    /// Whether something went there that can be answered.
+    fn was_asked(&self) -> bool {
+        self.sent > 0 || self.probes > 0 || !self.seeks.is_empty()
+    }
+}
+
 /// Looks at every datagram and every event.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pairs: BTreeMap<(HostId, SocketAddr), Pair>,
+    relays: BTreeSet<SocketAddr>,
     connected: BTreeSet<(HostId, ConnectionHandle)>,
     closed: BTreeSet<(HostId, ConnectionHandle)>,
 }
@@ -46,6 +54,11 @@ impl Watch {
     /// A host chooses to connect to an address: nothing limits what goes there.
     pub(crate) fn on_connect(&mut self, host: HostId, remote: SocketAddr) {
         self.pairs.entry((host, remote)).or_default().proved = true;
+    }
+
+    /// Answers of anybody may come from there.
+    pub(crate) fn on_relay(&mut self, relay: SocketAddr) {
+        self.relays.insert(relay);
     }
 
     /// A host has lost its memory.
@@ -62,7 +75,11 @@ impl Watch {
         let shape = Shape::of(&datagram.payload);
         // Only what came after we sent something can be an answer, and an Initial proves nothing.
         let answers = shape.has(Kind::Handshake) || shape.has(Kind::OneRtt);
-        pair.proved |= answers && (pair.sent > 0 || pair.probes > 0 || !pair.seeks.is_empty());
+        pair.proved |= answers && pair.was_asked();
+        if answers && self.relays.contains(&datagram.from) {
+            let others = self.pairs.iter_mut().filter(|((of, _), pair)| *of == host && pair.was_asked());
+            others.for_each(|(_, pair)| pair.proved = true);
+        }
     }
 
     /// A host, a client or not, with so many connections sends a datagram.

@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::nat::Nat;
 use crate::network::{Datagram, HostId, TapId, Verdict};
 use crate::trace::Trace;
-use crate::words::ip;
+use crate::words::{addr, ip};
 
 impl World {
     /// All paths behave like this, unless a narrower rule is given later.
@@ -63,6 +63,12 @@ impl World {
     /// Takes a tap away; nothing happens if it was taken away before.
     pub fn untap(&mut self, tap: TapId) {
         self.network.untap(tap);
+    }
+
+    /// From here come copies of what others sent, sooner than the originals perhaps: an answer to a challenge among them
+    /// proves the address that was challenged (RFC 9000, Section 8.2.2), though nothing came from there.
+    pub fn relay(&mut self, address: &str) {
+        self.watch.on_relay(addr(address));
     }
 
     /// Puts a load balancer in front of all hosts; where it says nothing, a datagram goes to who holds its address.
