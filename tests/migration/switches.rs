@@ -20,7 +20,7 @@ fn path(world: &World, conn: Conn) -> PathStats {
 #[test]
 fn an_announcement_waits_for_no_congestion_window_and_is_padded() {
     for play in Play::ALL {
-        let mut scene = Stage::new(play).client(Client::download(8_000_000));
+        let mut scene = Stage::new(play).client(Client::download(1_500_000));
         scene.await_connected();
         scene.world.run_for(ms(300));
         scene.prepare(AWAY);
@@ -65,10 +65,10 @@ fn an_announcement_that_is_lost_is_made_again_though_there_is_nothing_else_to_sa
 #[test]
 fn the_window_of_the_old_path_is_not_spent_on_the_new_one() {
     for play in Play::ALL {
-        let mut scene = Stage::new(play).client(Client::download(20_000_000));
+        let mut scene = Stage::new(play).client(Client::download(3_000_000));
         scene.await_connected();
         let far = scene.far_end();
-        scene.world.run_for(secs(1));
+        scene.world.run_for(ms(400));
         let before = path(&scene.world, far);
         assert!(before.window > 40_000, "{before:?}");
         scene.relocate(AWAY, ms(50));
