@@ -83,6 +83,34 @@ fn two_datagrams_of_data_go_with_each_announcement_until_it_is_heard_and_their_l
 }
 
 #[test]
+fn window_round_trip_and_datagram_size_begin_afresh_however_bad_the_old_path_was() {
+    let mut script = server();
+    script.write(10_000);
+    script.hear(5);
+    // All is lost but the last.
+    let last = *script.stage.forger.numbers.last().expect("it was heard");
+    script.say(HOME, &wire::ack(&[(last, last)]));
+    script.hear(1000);
+    let before = script.stage.connection().expect("it is open").path();
+    assert!(
+        before.window < 12_000 && before.slow_start_threshold.is_some() && before.pto_count > 0,
+        "{before:?}"
+    );
+    script.relocate(None);
+    let moved = script.stage.world.now();
+    let path = script.stage.connection().expect("it is open").path();
+    assert_eq!((path.window, path.slow_start_threshold, path.pto_count), (12_000, None, 0));
+    assert_eq!((path.datagram_size, path.carries_ecn), (1200, false));
+    // The old round trip is good for the first repetition alone.
+    let said = script.hear(1500);
+    let said: Vec<_> =
+        said.iter().filter(|said| says(said, wire::SERVER_MIGRATED)).map(|said| said.at).collect();
+    assert_eq!(said[0], moved);
+    let waits: Vec<_> = said.windows(2).map(|two| two[1].since(two[0])).collect();
+    assert!(waits[0] < ms(300) && waits[1] == ms(1000), "{waits:?}");
+}
+
+#[test]
 fn numbers_are_skipped_and_another_id_is_shown_at_the_new_address_and_kept() {
     let mut script = server();
     let before = script.hear(0);
