@@ -9,7 +9,7 @@ use peregrine::{
 };
 
 use sim::{Client, Conn, Filtering, World, addr, ms, secs};
-use stage::moves::{AWAY, HOME, Play, Stage, target};
+use stage::moves::{AWAY, BEYOND, HOME, Play, Stage, target};
 
 /// Another port of the server's host.
 const NEXT_DOOR: &str = "20.0.0.1:4433";
@@ -238,5 +238,27 @@ fn a_cancelled_order_costs_an_idle_connection_little_however_long_it_binds() {
         // A question of the server's every five seconds, one of the client's every fifteen, and their answers.
         let datagrams = scene.world.trace().datagrams() - before;
         assert!(datagrams <= 350, "{play:?}: {datagrams} in ten minutes");
+    }
+}
+
+#[test]
+fn a_server_that_moves_on_before_it_was_followed_is_found() {
+    // The first announcement is heard after 10 ms. A client that has followed one that was announced alone waits for
+    // another announcement: such a server has to give notice again.
+    let always = [0, 5, 10, 15, 20, 25, 30, 40, 60, 100, 200];
+    for (play, waits) in
+        [(Play::Symmetric, &always[..]), (Play::Pool(2), &always[..]), (Play::Synchronized, &always[..4])]
+    {
+        for wait in waits {
+            let stage = Stage::new(play).pool(if play == Play::Pool(2) { &[AWAY, BEYOND] } else { &[] });
+            let mut scene = stage.client(Client::echoes(60, ms(20)));
+            scene.world.run_for(ms(300));
+            scene.relocate(AWAY, ms(20));
+            scene.world.run_for(ms(*wait));
+            scene.world.relocate(scene.server, BEYOND, ms(20));
+            scene.world.run_well(secs(10));
+            let remote = scene.world.connection(scene.conn()).expect("open").remote();
+            assert_eq!(remote, addr(BEYOND), "{play:?}, {wait} ms");
+        }
     }
 }

@@ -159,7 +159,9 @@ impl Connection {
     }
 
     pub(super) fn server_arrival(&mut self, now: Instant, seen: &Seen<'_>) {
-        self.tell_server(now, ServerInput::Arrived { says_more: seen.says_more() });
+        if self.steering.server().is_some() {
+            self.tell_server(now, ServerInput::Arrived { says_more: seen.says_more() });
+        }
     }
 
     pub(super) fn on_duplicate(&mut self, now: Instant, from: &FourTuple, number: PacketNumber) {
