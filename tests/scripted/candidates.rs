@@ -129,7 +129,7 @@ fn a_path_that_carries_no_full_datagram_is_given_up_for_the_former_home() {
     let large = said.iter().filter(|said| said.challenge().is_some() && said.len == 1200);
     assert_eq!(large.count(), 3);
     assert_eq!(script.home(), addr(HOME));
-    assert_eq!(script.told().last(), Some(&MigrationEvent::Returned { address: addr(HOME) }));
+    assert!(script.told().contains(&MigrationEvent::Returned { address: addr(HOME) }));
 }
 
 #[test]
