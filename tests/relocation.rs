@@ -1,5 +1,7 @@
 //! A whole server moves: many clients at once, orders for each, plans taken back, moves that never happen, long freezes.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use peregrine::{
@@ -7,7 +9,7 @@ use peregrine::{
     RelocationEvent, RelocationPlan,
 };
 
-use sim::{Client, Conn, Filtering, Link, Outcome, addr, for_seeds, ms, secs};
+use sim::{Client, Conn, Filtering, Link, Outcome, Verdict, addr, for_seeds, ms, secs};
 use stage::moves::{AWAY, BEYOND, HOME, Play, Scene, Stage, target};
 
 /// The plays of one server without a pool, and one with.
@@ -51,6 +53,28 @@ fn twenty_clients_move_at_once_with_loss() {
             scene.assert_followed(AWAY);
         }
     });
+}
+
+#[test]
+fn what_arrived_while_acknowledgements_found_nobody_is_not_sent_again() {
+    for play in Play::ALL {
+        let mut scene = Stage::new(play).client(Client::download(1_500_000));
+        scene.await_connected();
+        scene.world.run_for(ms(200));
+        let sent = Rc::new(Cell::new(0));
+        let count = Rc::clone(&sent);
+        scene.world.tap(move |_, datagram| {
+            count.set(count.get() + if datagram.from == addr(AWAY) { datagram.payload.len() } else { 0 });
+            Verdict::Pass
+        });
+        scene.relocate(AWAY, ms(300));
+        let left = 1_500_000 - scene.world.app::<Client>(scene.conn()).received();
+        scene.run_well(secs(10));
+        scene.assert_followed(AWAY);
+        assert!(left > 300_000, "{play:?}: {left} bytes are left");
+        // Headers, what goes with the announcement, and what is lost at full queues.
+        assert!((sent.get() as u64) < left + left / 10, "{play:?}: {} bytes for {left}", sent.get());
+    }
 }
 
 #[test]

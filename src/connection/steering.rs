@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::frame::Record;
 use crate::id::PacketNumber;
 use crate::migration::{Client, Migration, Server};
 use crate::negotiation::Agreement;
@@ -25,6 +26,9 @@ pub(super) struct Steering {
     pub(super) switch: Option<(PacketNumber, Option<Local>)>,
     /// Challenges for which the client may have gone over to another of our IDs without our having heard of it.
     pub(super) prompts: u32,
+    /// The stream data that was under way at that switch, with the numbers of its packets, in their order: until the
+    /// client is heard.
+    pub(super) behind: Box<[(PacketNumber, Record)]>,
 }
 
 impl Steering {

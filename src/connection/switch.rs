@@ -8,6 +8,7 @@ use super::close::Farewell;
 use super::preferred::Preference;
 use crate::error::{CloseReason, MigrationError};
 use crate::event::ConnectionEvent;
+use crate::frame::Ack;
 use crate::id::{PathId, SpaceId};
 use crate::migration::{Migration, MigrationEvent, MoveOrder, Server, ServerInput};
 use crate::net::{FourTuple, Local};
@@ -47,6 +48,7 @@ impl Connection {
         if !moves {
             return;
         }
+        self.steering.behind = self.recovery.stream_data().into();
         self.begin_afresh(now);
         self.moves.know_by_anything();
         let skipped = SKIPPED_NUMBERS + self.rng.below(SKIPPED_NUMBERS);
@@ -54,6 +56,25 @@ impl Connection {
         let former = Some(former).filter(|former| *former != local);
         self.steering.switch = Some((self.recovery.next_number(SpaceId::Data), former));
         self.tell_server(now, ServerInput::Relocated { announce_at });
+    }
+
+    /// The client acknowledges something sent after a switch, and with it what of the data that was under way then had
+    /// arrived before the client's acknowledgements found nobody: that is not sent again.
+    pub(super) fn take_up(&mut self, ack: &Ack<'_>) {
+        let heard = self.steering.switch.is_some_and(|(first, _)| ack.largest >= first);
+        if !heard || self.steering.behind.is_empty() {
+            return;
+        }
+        let behind = std::mem::take(&mut self.steering.behind);
+        let mut rest = &*behind;
+        // The ACK's ranges come from above.
+        for range in ack.ranges() {
+            let above = rest.partition_point(|(number, _)| number <= range.end());
+            let (below, _) = rest.split_at(above);
+            let within = below.partition_point(|(number, _)| number < range.start());
+            below[within..].iter().for_each(|(_, record)| self.streams.acked(record));
+            rest = &below[..within];
+        }
     }
 
     /// Nothing that was measured or sent before the switch holds after it, but for a hint of the round trip [3.2].

@@ -414,6 +414,11 @@ impl Ledger {
         telling.finish();
     }
 
+    /// The stream data in flight, each piece with the number of its packet.
+    pub fn stream_data(&self) -> Vec<(PacketNumber, Record)> {
+        self.sent.stream_data()
+    }
+
     /// Declares lost what was sent on a path, or on every one, without a verdict on congestion.
     pub fn abandon(&mut self, path: Option<PathId>, fates: &mut Fates) {
         let all = self.sent.start()..self.sent.end();

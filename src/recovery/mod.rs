@@ -228,6 +228,12 @@ impl Recovery {
         self.data.abandon(Some(path), fates);
     }
 
+    /// The stream data in flight in 1-RTT packets, each piece with the number of its packet: what is about to be given
+    /// up may have arrived all the same.
+    pub fn stream_data(&self) -> Vec<(PacketNumber, Record)> {
+        self.data.stream_data()
+    }
+
     /// Declares lost everything that is in flight in a space, without a verdict on congestion.
     pub fn abandon_all(&mut self, space: SpaceId, fates: &mut Fates) {
         if let Some(ledger) = self.ledger_mut(space) {

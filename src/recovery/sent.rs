@@ -375,6 +375,21 @@ impl SentPackets {
         &self.further
     }
 
+    /// The stream data in packets whose fate is not known, each piece with the number of its packet.
+    pub fn stream_data(&self) -> Vec<(PacketNumber, Record)> {
+        let (mut data, mut told) = (Vec::new(), Vec::new());
+        let waiting = (self.base..).zip(&self.entries).filter(|(_, entry)| entry.state == State::Waiting);
+        for (position, entry) in waiting {
+            let mut telling = Telling::new(&mut told);
+            self.further.tell(position, entry, &mut telling);
+            telling.finish();
+            let number = self.number_at(position);
+            let pieces = told.drain(..).filter(|record| matches!(record, Record::Stream { .. }));
+            data.extend(pieces.map(|record| (number, record)));
+        }
+        data
+    }
+
     /// Drops what waits for nothing from the front.
     #[inline]
     pub fn settle(&mut self) {

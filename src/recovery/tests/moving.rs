@@ -41,6 +41,28 @@ fn a_server_that_moved_starts_from_nothing() {
     bench.ack(at(690), &[50..=50]).expect_err("a copy of us sent it");
 }
 
+#[test]
+fn stream_data_whose_fate_is_open_is_known_by_its_packets() {
+    let mut bench = bench();
+    let id = StreamId::from_wire(0);
+    let piece = |n: u64| Record::Stream { id, offset: n * 1000, len: 1000, fin: false };
+    for n in 0..4 {
+        let sent =
+            Sent { number: n, path: HOME, len: 1030, ack_eliciting: true, in_flight: true, marked: false };
+        bench.recovery.on_sent(
+            at(0),
+            SpaceId::Data,
+            sent,
+            &[Record::Ack { largest: n }, piece(n), record(n)],
+        );
+    }
+    bench.send(at(1));
+    bench.ack(at(80), &[1..=1]).expect("it was sent");
+    assert_eq!(bench.recovery.stream_data(), [(0, piece(0)), (2, piece(2)), (3, piece(3))]);
+    bench.recovery.abandon_all(SpaceId::Data, &mut bench.fates);
+    assert_eq!(bench.recovery.stream_data(), []);
+}
+
 // ---- bounds ------------------------------------------------------------------------------------
 
 #[test]
