@@ -79,6 +79,7 @@ pub fn of_first_requests(path: &Path, all: &[Series]) -> Drawn {
             .disable_y_mesh()
             .light_line_style(TRANSPARENT)
             .bold_line_style(BLACK.mix(0.12))
+            .x_label_formatter(&|value| label(*value))
             .x_desc("milliseconds; upper bar: in rhythm, lower bar: at once, red: the thesis, in rhythm")
             .label_style(("sans-serif", 13))
             .draw()?;
@@ -113,43 +114,49 @@ pub fn of_first_requests(path: &Path, all: &[Series]) -> Drawn {
 
 /// How long a server prepares, over the number of its clients.
 pub fn of_readiness(path: &Path, points: &[Point]) -> Drawn {
-    page(path, "Notice to ready", ROUND_TRIPS.len(), 280, |number, area| {
-        let rtt = ROUND_TRIPS[number];
-        let most = points.iter().map(|point| point.clients).max().unwrap_or(1).max(100) as f64;
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{rtt:?} round trip"), ("sans-serif", 16))
-            .margin(8)
-            .margin_right(20)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
-            .build_cartesian_2d((0.9..most * 1.1).log_scale(), -3.0..millis(rtt) * 1.6 + 30.0)?;
-        mesh(&mut chart, "clients", "milliseconds")?;
-        for (play, colour) in PLAYS.into_iter().zip(&COLOURS[1..]) {
-            let mine = points.iter().filter(|point| point.play == play && point.rtt == rtt);
-            let line: Vec<_> =
-                mine.filter_map(|point| Some((point.clients as f64, millis(point.took?)))).collect();
-            let dots = line.iter().map(|at| Circle::new(*at, 3, colour.filled()));
-            chart.draw_series(dots)?;
-            let colour = *colour;
-            chart
-                .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
-                .label(strategy(play))
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-            let thesis = points.iter().filter(|point| point.play == play && point.rtt == rtt);
-            let thesis: Vec<_> = thesis
-                .filter_map(|point| {
-                    Some((point.clients as f64, reference::readiness(play, rtt, point.clients)?))
-                })
-                .collect();
-            if !thesis.is_empty() {
+    page(
+        path,
+        "Notice to ready (lines that coincide hide each other)",
+        ROUND_TRIPS.len(),
+        280,
+        |number, area| {
+            let rtt = ROUND_TRIPS[number];
+            let most = points.iter().map(|point| point.clients).max().unwrap_or(1).max(100) as f64;
+            let mut chart = ChartBuilder::on(area)
+                .caption(format!("{rtt:?} round trip"), ("sans-serif", 16))
+                .margin(8)
+                .margin_right(20)
+                .x_label_area_size(36)
+                .y_label_area_size(56)
+                .build_cartesian_2d((0.9..most * 1.1).log_scale(), -3.0..millis(rtt) * 2.0 + 40.0)?;
+            mesh(&mut chart, "clients", "milliseconds")?;
+            for (play, colour) in PLAYS.into_iter().zip(&COLOURS[1..]) {
+                let mine = points.iter().filter(|point| point.play == play && point.rtt == rtt);
+                let line: Vec<_> =
+                    mine.filter_map(|point| Some((point.clients as f64, millis(point.took?)))).collect();
+                let dots = line.iter().map(|at| Circle::new(*at, 3, colour.filled()));
+                chart.draw_series(dots)?;
+                let colour = *colour;
                 chart
-                    .draw_series(LineSeries::new(thesis, THESIS.stroke_width(1)))?
-                    .label(format!("{}, the thesis", strategy(play)))
-                    .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], THESIS.stroke_width(1)));
+                    .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
+                    .label(strategy(play))
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+                let thesis = points.iter().filter(|point| point.play == play && point.rtt == rtt);
+                let thesis: Vec<_> = thesis
+                    .filter_map(|point| {
+                        Some((point.clients as f64, reference::readiness(play, rtt, point.clients)?))
+                    })
+                    .collect();
+                if !thesis.is_empty() {
+                    chart
+                        .draw_series(LineSeries::new(thesis, THESIS.stroke_width(1)))?
+                        .label(format!("{}, the thesis", strategy(play)))
+                        .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], THESIS.stroke_width(1)));
+                }
             }
-        }
-        legend(&mut chart, SeriesLabelPosition::UpperRight)
-    })
+            legend(&mut chart, SeriesLabelPosition::UpperRight)
+        },
+    )
 }
 
 /// A download through a move, megabits a second.
@@ -238,10 +245,18 @@ where
         .bold_line_style(BLACK.mix(0.1))
         .x_desc(x)
         .y_desc(y)
+        .x_label_formatter(&|value| label(*value))
+        .y_label_formatter(&|value| label(*value))
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 13))
         .draw()?;
     Ok(())
+}
+
+/// A number on an axis: no more digits than it has.
+fn label(value: f64) -> String {
+    let digits = format!("{value:.4}");
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn legend<'a, X, Y>(
