@@ -6,7 +6,7 @@
 #![expect(dead_code, unused_imports, reason = "each test says its share of what can be said")]
 
 mod packet;
-mod params;
+pub mod params;
 mod peer;
 mod setup;
 mod stage;

@@ -4,6 +4,13 @@ use super::wire::varint;
 
 pub const ORIGINAL_DESTINATION_CONNECTION_ID: u64 = 0x00;
 pub const INITIAL_SOURCE_CONNECTION_ID: u64 = 0x0f;
+/// The sum of the strategies that are offered or agreed on (reference, Section 1.6).
+pub const SERVER_MIGRATION_SUITE: u64 = 0x64;
+
+pub const EXPLICIT: u64 = 1;
+pub const POOL: u64 = 2;
+pub const SYMMETRIC: u64 = 4;
+pub const SYNCHRONIZED: u64 = 8;
 
 /// Transport parameters in the order in which they are said.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,7 @@
 //! Bytes on the wire, by hand: integers, frames to be said, and frames heard (RFC 9000, Sections 16 and 19).
 
+use std::net::SocketAddrV4;
+
 pub const PADDING: u64 = 0x00;
 pub const PING: u64 = 0x01;
 pub const ACK: u64 = 0x02;
@@ -107,6 +109,18 @@ pub fn path(kind: u64, data: u64) -> Vec<u8> {
 /// DATAGRAM.
 pub fn datagram(data: &[u8]) -> Vec<u8> {
     ending_in(&[DATAGRAM, data.len() as u64], data)
+}
+
+/// SERVER_MIGRATION or POOL_MIGRATION_ADDRESS that names this IPv4 endpoint, or none.
+pub fn naming(kind: u64, endpoint: Option<&str>) -> Vec<u8> {
+    let mut frame = varint(kind);
+    frame.resize(25, 0);
+    if let Some(endpoint) = endpoint {
+        let v4: SocketAddrV4 = endpoint.parse().expect("an IPv4 endpoint");
+        frame[1..5].copy_from_slice(&v4.ip().octets());
+        frame[5..7].copy_from_slice(&v4.port().to_be_bytes());
+    }
+    frame
 }
 
 /// ACK of these ranges of packet numbers, the highest first.

@@ -2,9 +2,10 @@
 
 use peregrine::{DropReason, MigrationEvent, Strategy};
 
+use crate::forger::params::{EXPLICIT, POOL, SYNCHRONIZED};
 use crate::forger::wire::{self, words};
 use crate::forger::{Draft, Space, Stage, Victim};
-use crate::migration::{EXPLICIT, POOL, SYNCHRONIZED, connected, told};
+use crate::migration::{connected, told};
 
 /// Where the forger speaks from.
 const ELSEWHERE: &str = "45.0.0.67:4433";
@@ -54,9 +55,7 @@ fn without_an_announcement_synchronized_symmetric_follows_nobody() {
 #[test]
 fn an_address_that_was_not_announced_is_not_followed_while_another_is() {
     let mut stage = connected(Victim::Client, true, Some(EXPLICIT));
-    // SERVER_MIGRATION: 45.0.0.99:4433, and no IPv6 endpoint.
-    let endpoint = [0x32, 45, 0, 0, 99, 0x11, 0x51];
-    stage.say(&[&endpoint[..], &[0; 18]].concat());
+    stage.say(&wire::naming(wire::SERVER_MIGRATION, Some("45.0.0.99:4433")));
     assert_eq!(told(&stage), [MigrationEvent::Announced { strategy: Strategy::Explicit }]);
     follows_nobody(stage);
 }

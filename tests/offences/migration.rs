@@ -5,28 +5,11 @@ use peregrine::{
     Code, ConnectionEvent, MigrationConfig, MigrationEvent, Strategy, StrategySet, TransportConfig,
 };
 
-use crate::forger::wire::{POOL_MIGRATION_ADDRESS, SERVER_MIGRATED, SERVER_MIGRATION, words};
+use crate::forger::params::{EXPLICIT, POOL, SERVER_MIGRATION_SUITE as SUITE, SYMMETRIC, SYNCHRONIZED};
+use crate::forger::wire::{POOL_MIGRATION_ADDRESS, SERVER_MIGRATED, SERVER_MIGRATION, naming, words};
 use crate::forger::{Params, Setup, Space, Stage, Victim};
-use sim::addr;
 
-const SUITE: u64 = 0x64;
-
-pub const EXPLICIT: u64 = 1;
-pub const POOL: u64 = 2;
-const SYMMETRIC: u64 = 4;
-pub const SYNCHRONIZED: u64 = 8;
 const ALL: u64 = 15;
-
-/// A frame of this type that names this IPv4 endpoint, or none.
-fn naming(kind: u64, endpoint: Option<&str>) -> Vec<u8> {
-    let mut frame = words(&[kind]);
-    frame.resize(25, 0);
-    if let Some(std::net::SocketAddr::V4(v4)) = endpoint.map(addr) {
-        frame[1..5].copy_from_slice(&v4.ip().octets());
-        frame[5..7].copy_from_slice(&v4.port().to_be_bytes());
-    }
-    frame
-}
 
 fn moving_to(endpoint: &str) -> Vec<u8> {
     naming(SERVER_MIGRATION, Some(endpoint))

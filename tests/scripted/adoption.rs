@@ -1,22 +1,11 @@
 //! What begins afresh when a client takes another place for its server's, and what is kept of the old one
 //! (server-migration rules, 2.5 and 2.10).
 
-use peregrine::{DropReason, MigrationConfig, Strategy};
+use peregrine::DropReason;
 
 use crate::forger::{Space, wire};
-use crate::script::{AWAY, BEYOND, HOME, Said, Script, bare, naming, response};
+use crate::script::{AWAY, BEYOND, HOME, Said, Script, bare, response};
 use sim::{addr, ms};
-
-const EXPLICIT: u64 = 1;
-const SYMMETRIC: u64 = 4;
-
-/// A client that was told that its server goes away.
-fn announced() -> Script {
-    let mut script = Script::new(MigrationConfig::new(Strategy::Explicit.into()), EXPLICIT, 3);
-    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
-    script.hear(60);
-    script
-}
 
 /// The server speaks from there and answers the challenge that this brings; what the client sends at once thereafter.
 fn move_to(script: &mut Script, place: &str) -> Vec<Said> {
@@ -26,10 +15,6 @@ fn move_to(script: &mut Script, place: &str) -> Vec<Said> {
     let said = script.hear(5);
     assert_eq!(script.home(), addr(place));
     said
-}
-
-fn has_stream(said: &Said) -> bool {
-    said.kinds().iter().any(|kind| (0x08..0x10).contains(kind))
 }
 
 fn gate(script: &Script) -> u64 {
@@ -45,18 +30,8 @@ fn hears(script: &mut Script, place: &str) -> bool {
 
 #[test]
 fn window_round_trip_and_datagram_size_begin_afresh_however_bad_the_old_path_was() {
-    let mut script = announced();
-    script.write(10_000);
-    script.hear(5);
-    // All is lost but the last.
-    let last = *script.stage.forger.numbers.last().expect("it was heard");
-    script.say(HOME, &wire::ack(&[(last, last)]));
-    script.hear(1000);
-    let before = script.stage.connection().expect("it is open").path();
-    assert!(
-        before.window < 12_000 && before.slow_start_threshold.is_some() && before.pto_count > 0,
-        "{before:?}"
-    );
+    let mut script = Script::announced();
+    script.spoil();
     move_to(&mut script, AWAY);
     let path = script.stage.connection().expect("it is open").path();
     assert_eq!((path.window, path.slow_start_threshold, path.pto_count), (12_000, None, 0));
@@ -67,12 +42,12 @@ fn window_round_trip_and_datagram_size_begin_afresh_however_bad_the_old_path_was
 
 #[test]
 fn what_was_on_its_way_to_the_old_home_is_sent_again_at_once_without_shrinking_the_window() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(3000);
-    assert!(script.hear_at(HOME, 1).iter().any(has_stream));
+    assert!(script.hear_at(HOME, 1).iter().any(Said::has_stream));
     let said = move_to(&mut script, AWAY);
     let again: usize =
-        said.iter().filter(|said| said.to == addr(AWAY) && has_stream(said)).map(|s| s.len).sum();
+        said.iter().filter(|said| said.to == addr(AWAY) && said.has_stream()).map(|s| s.len).sum();
     assert!(again >= 3000, "{again} bytes");
     assert!(said.iter().all(|said| said.to != addr(HOME)));
     assert_eq!(script.stage.connection().expect("it is open").path().window, 12_000);
@@ -80,7 +55,7 @@ fn what_was_on_its_way_to_the_old_home_is_sent_again_at_once_without_shrinking_t
 
 #[test]
 fn a_late_acknowledgement_of_the_old_path_neither_measures_the_new_one_nor_opens_its_window() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(3000);
     script.hear(1);
     let sent: Vec<_> = script.stage.forger.numbers.clone();
@@ -96,7 +71,7 @@ fn a_late_acknowledgement_of_the_old_path_neither_measures_the_new_one_nor_opens
 
 #[test]
 fn packets_from_the_former_home_are_heard_for_three_timeouts_and_move_nothing() {
-    let mut script = announced();
+    let mut script = Script::announced();
     move_to(&mut script, AWAY);
     assert!(hears(&mut script, HOME));
     assert_eq!(script.home(), addr(AWAY));
@@ -109,7 +84,7 @@ fn packets_from_the_former_home_are_heard_for_three_timeouts_and_move_nothing() 
 
 #[test]
 fn the_id_of_a_candidate_that_was_not_the_one_is_given_back_at_adoption() {
-    let mut script = Script::new(MigrationConfig::new(Strategy::Symmetric.into()), SYMMETRIC, 3);
+    let mut script = Script::symmetric();
     script.say_at_length(BEYOND, &bare(wire::PING));
     assert_eq!(script.hear_at(BEYOND, 5)[0].dcid, wire::id(1, 8));
     let said = move_to(&mut script, AWAY);

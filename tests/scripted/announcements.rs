@@ -2,11 +2,11 @@
 
 use peregrine::{MigrationConfig, MigrationEvent, MigrationTarget, MoveOrder, Strategy, StrategySet};
 
+use crate::forger::params::POOL;
 use crate::forger::wire;
 use crate::script::{AWAY, HOME, Said, Script, bare};
 use sim::{addr, ms};
 
-const POOL: u64 = 2;
 /// Explicit, Symmetric and Synchronized Symmetric.
 const SUITE: u64 = 13;
 /// Where the client may be as well.
@@ -22,10 +22,6 @@ fn explicit() -> MoveOrder {
 
 fn says(said: &Said, kind: u64) -> bool {
     said.kinds().contains(&kind)
-}
-
-fn has_stream(said: &Said) -> bool {
-    said.kinds().iter().any(|kind| (0x08..0x10).contains(kind))
 }
 
 fn completed(script: &Script) -> bool {
@@ -62,7 +58,9 @@ fn a_lost_announcement_is_not_said_again_once_another_was_acknowledged() {
     script.say(HOME, &wire::ack(&[(last, last)]));
     script.write(100);
     let later = script.hear(3000);
-    assert!(later.iter().any(has_stream) && !later.iter().any(|said| says(said, wire::SERVER_MIGRATED)));
+    assert!(
+        later.iter().any(Said::has_stream) && !later.iter().any(|said| says(said, wire::SERVER_MIGRATED))
+    );
 }
 
 #[test]
@@ -74,10 +72,10 @@ fn two_datagrams_of_data_go_with_each_announcement_until_it_is_heard_and_their_l
     let groups: Vec<_> = said.chunk_by(|one, next| one.at == next.at).collect();
     assert_eq!(groups.iter().map(|group| group.len()).collect::<Vec<_>>(), [3, 3, 3]);
     assert!(groups.iter().all(|group| says(&group[0], wire::SERVER_MIGRATED)));
-    assert!(said.iter().filter(|said| has_stream(said)).count() >= 6);
+    assert!(said.iter().filter(|said| said.has_stream()).count() >= 6);
     let last = *script.stage.forger.numbers.last().expect("it was heard");
     script.say(HOME, &wire::ack(&[(last, last)]));
-    assert!(script.hear(40).iter().filter(|said| has_stream(said)).count() >= 8, "a whole window follows");
+    assert!(script.hear(40).iter().filter(|said| said.has_stream()).count() >= 8, "a whole window follows");
     let path = script.stage.connection().expect("it is open").path();
     assert!(path.window >= 12_000 && path.slow_start_threshold.is_none(), "{path:?}");
 }
@@ -85,17 +83,7 @@ fn two_datagrams_of_data_go_with_each_announcement_until_it_is_heard_and_their_l
 #[test]
 fn window_round_trip_and_datagram_size_begin_afresh_however_bad_the_old_path_was() {
     let mut script = server();
-    script.write(10_000);
-    script.hear(5);
-    // All is lost but the last.
-    let last = *script.stage.forger.numbers.last().expect("it was heard");
-    script.say(HOME, &wire::ack(&[(last, last)]));
-    script.hear(1000);
-    let before = script.stage.connection().expect("it is open").path();
-    assert!(
-        before.window < 12_000 && before.slow_start_threshold.is_some() && before.pto_count > 0,
-        "{before:?}"
-    );
+    script.spoil();
     script.relocate(None);
     let moved = script.stage.world.now();
     let path = script.stage.connection().expect("it is open").path();

@@ -2,37 +2,18 @@
 
 use peregrine::{MigrationConfig, MigrationEvent, MigrationTarget, Strategy};
 
+use crate::forger::params::{EXPLICIT, POOL, SYMMETRIC};
 use crate::forger::wire;
-use crate::script::{AWAY, BEYOND, HOME, Said, Script, bare, naming, response};
+use crate::script::{AWAY, BEYOND, HOME, Said, Script, bare, response};
 use sim::addr;
-
-const EXPLICIT: u64 = 1;
-const POOL: u64 = 2;
-const SYMMETRIC: u64 = 4;
 
 fn only(strategy: Strategy) -> MigrationConfig {
     MigrationConfig::new(strategy.into())
 }
 
-/// A client that was told that its server goes away.
-fn announced() -> Script {
-    let mut script = Script::new(only(Strategy::Explicit), EXPLICIT, 3);
-    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
-    script.hear(60);
-    script
-}
-
-fn symmetric() -> Script {
-    Script::new(only(Strategy::Symmetric), SYMMETRIC, 3)
-}
-
-fn has_stream(said: &Said) -> bool {
-    said.kinds().iter().any(|kind| (0x08..0x10).contains(kind))
-}
-
 #[test]
 fn a_silent_candidate_is_sent_seeks_and_nothing_else_while_data_goes_home() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(5000);
     let said = script.hear(2000);
     let (seeks, home): (Vec<_>, Vec<_>) = said.iter().partition(|said| said.to == addr(AWAY));
@@ -45,13 +26,13 @@ fn a_silent_candidate_is_sent_seeks_and_nothing_else_while_data_goes_home() {
     data.sort();
     data.dedup();
     assert_eq!(data.len(), seeks.len(), "each challenge is another");
-    assert!(home.iter().any(|said| has_stream(said)));
+    assert!(home.iter().any(|said| said.has_stream()));
     assert!(home.iter().all(|said| said.challenge().is_none()), "home is asked and never sought");
 }
 
 #[test]
 fn seeks_fill_no_window_and_count_as_no_loss() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(100);
     script.hear(5);
     script.acknowledge(HOME);
@@ -67,21 +48,21 @@ fn seeks_fill_no_window_and_count_as_no_loss() {
 
 #[test]
 fn a_candidate_that_speaks_at_length_is_challenged_at_length_with_acks_and_data_in_the_same_flight() {
-    let mut script = announced();
+    let mut script = Script::announced();
     // More than the window of home lets go: the rest waits when the candidate speaks.
     script.write(20_000);
     script.hear(0);
     script.say_at_length(AWAY, &bare(wire::PING));
     let said = script.hear_at(AWAY, 5);
     assert_eq!(said[0].kinds()[..2], [wire::PATH_CHALLENGE, wire::ACK]);
-    assert!(has_stream(&said[0]), "{:?}", said[0].kinds());
+    assert!(said[0].has_stream(), "{:?}", said[0].kinds());
     assert_eq!(said[0].len, 1200);
 }
 
 #[test]
 fn a_candidate_known_by_its_source_alone_is_sent_three_times_what_came_from_it_at_most() {
     for len in [40, 100, 300, 1200] {
-        let mut script = symmetric();
+        let mut script = Script::symmetric();
         let mut frames = bare(wire::PING);
         frames.resize(len - 29, 0);
         script.say(AWAY, &frames);
@@ -90,13 +71,13 @@ fn a_candidate_known_by_its_source_alone_is_sent_three_times_what_came_from_it_a
         let sent: usize = said.iter().filter(|said| said.to == addr(AWAY)).map(|said| said.len).sum();
         assert!(sent <= 3 * len, "{sent} bytes for {len}");
         assert!(sent > 0);
-        assert!(said.iter().any(|said| said.to == addr(HOME) && has_stream(said)), "the rest goes home");
+        assert!(said.iter().any(|said| said.to == addr(HOME) && said.has_stream()), "the rest goes home");
     }
 }
 
 #[test]
 fn an_announced_candidate_without_a_budget_is_still_sought() {
-    let mut script = announced();
+    let mut script = Script::announced();
     // 40 bytes buy 120: two bare challenges, and there are three rounds.
     script.say(AWAY, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let said = script.hear_at(AWAY, 1000);
@@ -106,7 +87,7 @@ fn an_announced_candidate_without_a_budget_is_still_sought() {
 
 #[test]
 fn what_a_small_challenge_proved_is_proved_at_length_after_adoption() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.stage.speak(|now, client| client.migration().seek_now(now)).expect("it was announced");
     let seek = script.hear_at(AWAY, 5).remove(0);
     script.say(AWAY, &response(&seek.challenge().expect("a challenge")));
@@ -121,7 +102,7 @@ fn what_a_small_challenge_proved_is_proved_at_length_after_adoption() {
 
 #[test]
 fn a_path_that_carries_no_full_datagram_is_given_up_for_the_former_home() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.stage.speak(|now, client| client.migration().seek_now(now)).expect("it was announced");
     let seek = script.hear_at(AWAY, 5).remove(0);
     script.say(AWAY, &response(&seek.challenge().expect("a challenge")));
@@ -134,7 +115,7 @@ fn a_path_that_carries_no_full_datagram_is_given_up_for_the_former_home() {
 
 #[test]
 fn an_answer_from_home_proves_nothing_of_a_candidate() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     script.say_at_length(AWAY, &bare(wire::PING));
     let data = script.hear_at(AWAY, 5)[0].challenge().expect("a challenge");
     script.say(HOME, &response(&data));
@@ -149,7 +130,7 @@ fn an_answer_from_home_proves_nothing_of_a_candidate() {
 fn an_answer_from_another_candidate_proves_who_was_asked() {
     let mut script = Script::new(only(Strategy::Pool), POOL, 3);
     for member in [AWAY, BEYOND] {
-        script.say(HOME, &naming(wire::POOL_MIGRATION_ADDRESS, Some(member)));
+        script.say(HOME, &wire::naming(wire::POOL_MIGRATION_ADDRESS, Some(member)));
     }
     script.hear(60);
     script.stage.speak(|now, client| client.migration().seek_now(now)).expect("there is a pool");
@@ -164,7 +145,7 @@ fn an_answer_from_another_candidate_proves_who_was_asked() {
 
 #[test]
 fn a_challenge_under_way_when_a_false_alarm_ends_stays_answerable() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(100);
     let said = script.hear(300);
     let data =
@@ -179,19 +160,19 @@ fn a_challenge_under_way_when_a_false_alarm_ends_stays_answerable() {
 
 #[test]
 fn what_was_sent_to_a_candidate_that_home_outspeaks_goes_home_again() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     script.say_at_length(AWAY, &bare(wire::PING));
-    assert!(!script.hear_at(AWAY, 5).iter().any(has_stream));
+    assert!(!script.hear_at(AWAY, 5).iter().any(Said::has_stream));
     script.write(300);
-    assert!(script.hear_at(AWAY, 1).iter().any(has_stream), "it leads");
+    assert!(script.hear_at(AWAY, 1).iter().any(Said::has_stream), "it leads");
     script.say(HOME, &bare(wire::PING));
-    assert!(script.hear_at(HOME, 5).iter().any(has_stream));
+    assert!(script.hear_at(HOME, 5).iter().any(Said::has_stream));
     assert_eq!(script.home(), addr(HOME));
 }
 
 #[test]
 fn a_home_that_was_left_for_a_mere_source_is_asked_and_taken_back_if_it_speaks_and_answers() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     script.say_at_length(AWAY, &bare(wire::PING));
     let data = script.hear_at(AWAY, 5)[0].challenge().expect("a challenge");
     script.say(AWAY, &response(&data));
@@ -207,7 +188,7 @@ fn a_home_that_was_left_for_a_mere_source_is_asked_and_taken_back_if_it_speaks_a
 
 #[test]
 fn home_is_probed_every_second_at_least_while_its_server_is_sought() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.write(100);
     script.hear(10_000);
     let to_home = script.hear_at(HOME, 10_000);
@@ -224,13 +205,13 @@ fn frames_of_migration_and_the_proof_of_a_candidate_are_acknowledged_at_once() {
     let mut explicit = Script::new(only(Strategy::Explicit), EXPLICIT, 3);
     assert!(!is_acknowledged(&mut explicit, HOME, &bare(wire::PING)), "a lone PING may wait");
     explicit.hear(60);
-    assert!(is_acknowledged(&mut explicit, HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY))));
+    assert!(is_acknowledged(&mut explicit, HOME, &wire::naming(wire::SERVER_MIGRATION, Some(AWAY))));
     explicit.stage.speak(|now, client| client.migration().seek_now(now)).expect("it was announced");
     let data = explicit.hear_at(AWAY, 4)[0].challenge().expect("a challenge");
     assert!(is_acknowledged(&mut explicit, AWAY, &response(&data)));
     let mut pool = Script::new(only(Strategy::Pool), POOL, 3);
-    assert!(is_acknowledged(&mut pool, HOME, &naming(wire::POOL_MIGRATION_ADDRESS, Some(AWAY))));
-    let mut symmetric = symmetric();
+    assert!(is_acknowledged(&mut pool, HOME, &wire::naming(wire::POOL_MIGRATION_ADDRESS, Some(AWAY))));
+    let mut symmetric = Script::symmetric();
     assert!(is_acknowledged(&mut symmetric, HOME, &bare(wire::SERVER_MIGRATED)));
 }
 
@@ -246,7 +227,7 @@ fn before_the_handshake_is_confirmed_nobody_is_a_candidate() {
 
 #[test]
 fn a_server_that_shows_itself_in_a_narrower_scope_is_reported_and_nothing_is_sent_there() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     for place in ["10.1.1.1:443", "127.0.0.1:443", "10.1.1.1:443"] {
         script.say_at_length(place, &bare(wire::PING));
         assert!(script.hear_at(place, 300).is_empty());

@@ -1,25 +1,11 @@
 //! How a connection ends whose server may have moved: resets and closes from home and from candidates (server-migration
 //! rules, 2.12).
 
-use peregrine::{CloseReason, MigrationConfig, Strategy};
+use peregrine::CloseReason;
 
 use crate::forger::wire::{self, words};
-use crate::script::{AWAY, HOME, Script, TOKEN, bare, naming, response};
+use crate::script::{AWAY, HOME, Script, TOKEN, bare, response};
 use sim::addr;
-
-const EXPLICIT: u64 = 1;
-const SYMMETRIC: u64 = 4;
-
-fn announced() -> Script {
-    let mut script = Script::new(MigrationConfig::new(Strategy::Explicit.into()), EXPLICIT, 3);
-    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
-    script.hear(60);
-    script
-}
-
-fn symmetric() -> Script {
-    Script::new(MigrationConfig::new(Strategy::Symmetric.into()), SYMMETRIC, 3)
-}
 
 /// A stateless reset with the token of this ID.
 fn reset(script: &mut Script, from: &str, token: [u8; 16]) {
@@ -29,7 +15,7 @@ fn reset(script: &mut Script, from: &str, token: [u8; 16]) {
 
 #[test]
 fn a_reset_from_home_while_a_move_is_announced_begins_the_search_and_the_connection_lives_on() {
-    let mut script = announced();
+    let mut script = Script::announced();
     reset(&mut script, HOME, TOKEN);
     let seek = script.hear_at(AWAY, 5).remove(0);
     assert_eq!(script.stage.end(), None);
@@ -40,7 +26,7 @@ fn a_reset_from_home_while_a_move_is_announced_begins_the_search_and_the_connect
 
 #[test]
 fn a_reset_from_home_counts_at_the_deadline_if_nobody_is_found() {
-    let mut script = announced();
+    let mut script = Script::announced();
     reset(&mut script, HOME, TOKEN);
     script.hear(29_000);
     assert_eq!(script.stage.end(), None);
@@ -50,7 +36,7 @@ fn a_reset_from_home_counts_at_the_deadline_if_nobody_is_found() {
 
 #[test]
 fn a_reset_from_home_waits_for_a_candidate_that_has_spoken() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     script.say_at_length(AWAY, &bare(wire::PING));
     let data = script.hear_at(AWAY, 5)[0].challenge().expect("a challenge");
     reset(&mut script, HOME, TOKEN);
@@ -63,7 +49,7 @@ fn a_reset_from_home_waits_for_a_candidate_that_has_spoken() {
 
 #[test]
 fn a_reset_from_home_counts_at_once_if_nothing_is_announced() {
-    let mut script = symmetric();
+    let mut script = Script::symmetric();
     reset(&mut script, HOME, TOKEN);
     script.hear(5);
     assert_eq!(script.stage.end(), Some(&CloseReason::Reset));
@@ -71,7 +57,7 @@ fn a_reset_from_home_counts_at_once_if_nothing_is_announced() {
 
 #[test]
 fn a_reset_from_a_candidate_is_ignored() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.say_at_length(AWAY, &bare(wire::PING));
     script.hear(5);
     for token in [TOKEN, wire::token(1)] {
@@ -84,7 +70,7 @@ fn a_reset_from_a_candidate_is_ignored() {
 #[test]
 fn a_close_is_said_at_home_and_to_a_candidate_that_has_spoken_and_to_no_silent_one() {
     for speaks in [false, true] {
-        let mut script = announced();
+        let mut script = Script::announced();
         script.stage.speak(|now, client| client.migration().seek_now(now)).expect("it was announced");
         if speaks {
             script.say_at_length(AWAY, &bare(wire::PING));
@@ -104,7 +90,7 @@ fn a_close_is_said_at_home_and_to_a_candidate_that_has_spoken_and_to_no_silent_o
 
 #[test]
 fn a_close_from_a_candidate_is_honoured() {
-    let mut script = announced();
+    let mut script = Script::announced();
     script.say(AWAY, &words(&[wire::APPLICATION_CLOSE, 7, 0]));
     script.hear(5);
     let reason = CloseReason::Application { code: 7u32.into(), reason: Vec::new() };

@@ -3,11 +3,10 @@
 
 use peregrine::{MigrationConfig, MigrationEvent, Strategy};
 
+use crate::forger::params::EXPLICIT;
 use crate::forger::wire::{self, words};
-use crate::script::{AWAY, HOME, Said, Script, bare, naming, response};
+use crate::script::{AWAY, HOME, Said, Script, bare, response};
 use sim::addr;
-
-const EXPLICIT: u64 = 1;
 
 fn explicit() -> MigrationConfig {
     MigrationConfig::new(Strategy::Explicit.into())
@@ -43,7 +42,7 @@ fn an_id_that_the_server_gives_back_is_replaced() {
 /// A client whose server has issued so many IDs beside the one in use, told that it goes away.
 fn announced(offer: MigrationConfig, issued: u64) -> Script {
     let mut script = Script::new(offer, EXPLICIT, issued);
-    script.say(HOME, &naming(wire::SERVER_MIGRATION, Some(AWAY)));
+    script.say(HOME, &wire::naming(wire::SERVER_MIGRATION, Some(AWAY)));
     script.hear(60);
     script
 }

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peregrine::{Dir, Instant, MigrationConfig, MigrationEvent, MoveOrder, RelocationPlan, TransportConfig};
+use peregrine::{
+    Dir, Instant, MigrationConfig, MigrationEvent, MoveOrder, RelocationPlan, Strategy, TransportConfig,
+};
 
+use crate::forger::params::{EXPLICIT, SERVER_MIGRATION_SUITE, SYMMETRIC};
 use crate::forger::wire::{self, Heard, words};
 use crate::forger::{Draft, FORGER, OURS, Params, Setup, Space, Stage, Victim};
 use sim::{Datagram, Link, Verdict, addr, ms};
@@ -18,8 +21,7 @@ pub const AWAY: &str = "45.0.0.67:4433";
 /// Another place where it may go.
 pub const BEYOND: &str = "45.0.0.68:4433";
 
-/// The transport parameters that say which strategies there are, and how to reset what has no state.
-const SUITE: u64 = 0x64;
+/// The transport parameter that says how to reset what has no state.
 const STATELESS_RESET_TOKEN: u64 = 0x02;
 /// How many connection IDs the server keeps.
 const ACTIVE_CONNECTION_ID_LIMIT: u64 = 0x0e;
@@ -46,6 +48,10 @@ impl Said {
         self.frames.iter().map(|frame| frame.kind).collect()
     }
 
+    pub fn has_stream(&self) -> bool {
+        self.frames.iter().any(|frame| (0x08..0x10).contains(&frame.kind))
+    }
+
     /// The data of its PATH_CHALLENGE, if it has one.
     pub fn challenge(&self) -> Option<Vec<u8>> {
         self.frames.iter().find(|frame| frame.kind == wire::PATH_CHALLENGE).map(|frame| frame.data.clone())
@@ -58,17 +64,6 @@ pub struct Script {
     log: Log,
     /// Where our endpoint is.
     ours: SocketAddr,
-}
-
-/// SERVER_MIGRATION or POOL_MIGRATION_ADDRESS that names this IPv4 endpoint, or none.
-pub fn naming(kind: u64, endpoint: Option<&str>) -> Vec<u8> {
-    let mut frame = words(&[kind]);
-    frame.resize(25, 0);
-    if let Some(SocketAddr::V4(v4)) = endpoint.map(addr) {
-        frame[1..5].copy_from_slice(&v4.ip().octets());
-        frame[5..7].copy_from_slice(&v4.port().to_be_bytes());
-    }
-    frame
 }
 
 /// A frame that is its type alone.
@@ -87,6 +82,19 @@ impl Script {
         Self::watch(Self::before(ids, offer, suite).connect())
     }
 
+    /// Our client, which was told that its server goes away.
+    pub fn announced() -> Self {
+        let mut script = Self::new(MigrationConfig::new(Strategy::Explicit.into()), EXPLICIT, 3);
+        script.say(HOME, &wire::naming(wire::SERVER_MIGRATION, Some(AWAY)));
+        script.hear(60);
+        script
+    }
+
+    /// Our client, which is told nothing before its server goes away.
+    pub fn symmetric() -> Self {
+        Self::new(MigrationConfig::new(Strategy::Symmetric.into()), SYMMETRIC, 3)
+    }
+
     /// The same with eight, when the handshake is complete and not confirmed.
     pub fn unconfirmed(offer: MigrationConfig, suite: u64) -> Self {
         let mut stage = Self::before(8, offer, suite);
@@ -99,7 +107,8 @@ impl Script {
 
     fn before(ids: u64, offer: MigrationConfig, suite: u64) -> Stage {
         let say = move |params: Params| {
-            let params = params.integer(SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids);
+            let params =
+                params.integer(SERVER_MIGRATION_SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids);
             params.bytes(STATELESS_RESET_TOKEN, &TOKEN)
         };
         let setup = Setup::params(say);
@@ -125,7 +134,9 @@ impl Script {
     /// A client before our server that permits this; it agrees to these strategies, keeps so many connection IDs, and has
     /// issued three beside the one in use.
     pub fn before_server(permits: MigrationConfig, suite: u64, ids: u64) -> Self {
-        let say = move |params: Params| params.integer(SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids);
+        let say = move |params: Params| {
+            params.integer(SERVER_MIGRATION_SUITE, suite).integer(ACTIVE_CONNECTION_ID_LIMIT, ids)
+        };
         let (setup, transport) = (Setup::params(say), TransportConfig::default());
         let stage = Stage::that_migrates(Victim::Server, transport, Some(permits), &setup).connect();
         let mut script = Self::watch(stage);
@@ -180,6 +191,20 @@ impl Script {
     pub fn acknowledge(&mut self, from: &str) {
         let ack = self.stage.forger.ack_of_all(Space::OneRtt);
         self.say(from, &ack);
+    }
+
+    /// All that our endpoint sends is lost but one packet, and then nobody is heard: the path is as bad as can be.
+    pub fn spoil(&mut self) {
+        self.write(10_000);
+        self.hear(5);
+        let last = *self.stage.forger.numbers.last().expect("it was heard");
+        self.say(HOME, &wire::ack(&[(last, last)]));
+        self.hear(1000);
+        let path = self.stage.connection().expect("it is open").path();
+        assert!(
+            path.window < 12_000 && path.slow_start_threshold.is_some() && path.pto_count > 0,
+            "{path:?}"
+        );
     }
 
     /// What our endpoint sends within so many milliseconds.
