@@ -137,3 +137,20 @@ fn a_client_moves_while_its_server_does() {
     assert_eq!(net.said(client).filter(is_completed).count(), 1);
     assert_eq!(net.moved_clients().len(), 1);
 }
+
+#[test]
+fn a_server_on_a_wildcard_socket_moves_and_follows_its_clients_still() {
+    let wildcard = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+    let mut net = Net::new(wildcard(0), everything());
+    let client = net.connect(everything());
+    for moves in 1..=3 {
+        let to = free(HOME);
+        net.relocate(RelocationPlan::uniform(MoveOrder::Symmetric), wildcard(to.port()));
+        net.echo(client);
+        net.settle(moves);
+        assert_eq!(net.client(client).remote(), to);
+        net.rebind(client);
+        net.echo(client);
+        assert_eq!(net.moved_clients().len(), moves);
+    }
+}

@@ -1,6 +1,6 @@
 //! A server and its clients on real sockets, in one thread: who is asked for an echo gives it.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +65,10 @@ impl Net {
 
     /// One more client, which offers this; it is connected when this returns. Its number, from 0 on.
     pub fn connect(&mut self, offer: MigrationConfig) -> usize {
-        let home = self.driver.address(SERVER);
+        let mut home = self.driver.address(SERVER);
+        if home.ip().is_unspecified() {
+            home.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         let socket = self.driver.bind(SocketAddr::new(home.ip(), 0)).expect("loopback has a free port");
         let config = ClientConfig::new(tls::client()).migration(offer).expect("an offer that can be");
         let mut party = Party::new(EndpointConfig::client(), socket);
