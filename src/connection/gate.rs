@@ -7,7 +7,7 @@ use super::receive::Came;
 use super::{Connection, Role};
 use crate::id::{PacketNumber, PathId, SpaceId};
 use crate::migration::ClientInput;
-use crate::net::FourTuple;
+use crate::net::{FourTuple, Local};
 use crate::path::{Budget, MAX_FOREIGN_PATHS, PathState};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -107,7 +107,7 @@ impl Connection {
     fn client_gate(
         &mut self,
         now: Instant,
-        from: FourTuple,
+        mut from: FourTuple,
         space: SpaceId,
         number: PacketNumber,
     ) -> Result<PathId, DropReason> {
@@ -115,6 +115,10 @@ impl Connection {
             && (self.paths.former() == Some(known) || self.moves.tries(known))
         {
             return Ok(known);
+        }
+        if self.has_just_left(from.local) {
+            // A server that moves in the same round trip speaks to where we were: it is looked for from here.
+            from.local = self.local();
         }
         if !self.local().matches(from.local) {
             return Err(DropReason::LocalAddress);
@@ -131,5 +135,11 @@ impl Connection {
             return Err(DropReason::Gate);
         }
         self.candidate(from.remote).ok_or(DropReason::Gate)
+    }
+
+    /// Whether a client was at this place of its own before its last move, a while ago at most.
+    fn has_just_left(&self, local: Local) -> bool {
+        let former = self.paths.former().and_then(|id| self.paths.get(id));
+        former.is_some_and(|former| former.tuple.local.matches(local)) && !self.local().matches(local)
     }
 }
