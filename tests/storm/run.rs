@@ -40,6 +40,8 @@ pub struct Actor {
 /// A scenario in progress.
 pub struct Run {
     pub scenario: Scenario,
+    /// What is said of it when it fails.
+    pub words: String,
     pub world: World,
     pub server: HostId,
     pub actors: Vec<Actor>,
@@ -69,8 +71,10 @@ impl Run {
         }
         let serve: fn() -> Box<dyn App> = || Box::new(Server::default());
         let server = world.host(places.server(0), endpoint, Some(serve));
+        let words = scenario.to_string();
         let mut run = Self {
             scenario,
+            words,
             world,
             server,
             actors: Vec::new(),

@@ -25,6 +25,11 @@ pub struct Weather {
 }
 
 impl Weather {
+    /// 20 ms and 20 Mbit/s, and nothing is wrong.
+    pub fn fair() -> Self {
+        Self { rtt: 20, rate: 20, loss: 0, late: 0, twice: 0, damaged: 0, spike: None }
+    }
+
     /// Often fair, sometimes foul.
     pub fn draw(dice: &mut Dice) -> Self {
         let mut below = |limit: u64| dice.word() % limit;
