@@ -279,7 +279,12 @@ impl Connection {
     /// An acknowledged challenge of full size says as much of a home that was proved by a small one as its answer would:
     /// that home carries such datagrams [2.3]. Its answer may be lost alone.
     pub(super) fn on_acked_ranges(&mut self, now: Instant, ack: &Ack<'_>, number: PacketNumber) {
-        let Some(client) = self.steering.client() else { return self.take_up(ack) };
+        let Some(client) = self.steering.client() else {
+            if !self.steering.behind.is_empty() {
+                self.take_up(ack);
+            }
+            return;
+        };
         let has = |number: PacketNumber| ack.ranges().any(|range| range.contains(&number));
         if client.rechecks()
             && self.paths.home().is_validated()

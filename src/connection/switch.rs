@@ -60,9 +60,9 @@ impl Connection {
 
     /// The client acknowledges something sent after a switch, and with it what of the data that was under way then had
     /// arrived before the client's acknowledgements found nobody: that is not sent again.
+    #[cold]
     pub(super) fn take_up(&mut self, ack: &Ack<'_>) {
-        let heard = self.steering.switch.is_some_and(|(first, _)| ack.largest >= first);
-        if !heard || self.steering.behind.is_empty() {
+        if self.steering.switch.is_none_or(|(first, _)| ack.largest < first) {
             return;
         }
         let behind = std::mem::take(&mut self.steering.behind);
