@@ -45,7 +45,7 @@ impl Connection {
             Frame::NewConnectionId(new) => self.on_new_connection_id(now, &new),
             Frame::RetireConnectionId(retire) => self.on_retire_connection_id(&retire, seen),
             Frame::PathChallenge(challenge) => {
-                self.on_path_challenge(now, seen.path, challenge.data);
+                self.on_path_challenge(now, challenge.data, seen);
                 Ok(())
             }
             Frame::PathResponse(response) => {

@@ -234,8 +234,13 @@ impl Connection {
 
     // ---- challenges -----------------------------------------------------------------------------------
 
-    pub(super) fn on_path_challenge(&mut self, now: Instant, path: PathId, data: [u8; 8]) {
-        if let Some(path) = self.paths.get_mut(path) {
+    pub(super) fn on_path_challenge(&mut self, now: Instant, data: [u8; 8], seen: &Seen<'_>) {
+        let is_client = self.side().is_client();
+        // One that came to where a client was before is about that place: it is not answered from another (RFC 9000,
+        // Section 8.2.2).
+        if let Some(path) = self.paths.get_mut(seen.path)
+            && (!is_client || path.tuple.local.matches(seen.from.local))
+        {
             path.validation.on_challenge(data);
         }
         self.tell_server(now, ServerInput::Challenged);
