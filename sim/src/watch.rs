@@ -30,6 +30,8 @@ struct Pair {
     seeks: VecDeque<Instant>,
     /// Full-size probes to where a client's server wants to be.
     probes: u32,
+    /// A Retry went there: an Initial that answers it proves the address by its token (RFC 9000, Section 8.1.2).
+    retried: bool,
     /// Something came from there that can only be an answer.
     proved: bool,
 }
@@ -75,7 +77,7 @@ impl Watch {
         let shape = Shape::of(&datagram.payload);
         // Only what came after we sent something can be an answer, and an Initial proves nothing.
         let answers = shape.has(Kind::Handshake) || shape.has(Kind::OneRtt);
-        pair.proved |= answers && pair.was_asked();
+        pair.proved |= answers && pair.was_asked() || pair.retried && shape.has(Kind::Initial);
         if answers && self.relays.contains(&datagram.from) {
             let others = self.pairs.iter_mut().filter(|((of, _), pair)| *of == host && pair.was_asked());
             others.for_each(|(_, pair)| pair.proved = true);
@@ -96,6 +98,7 @@ impl Watch {
         if pair.proved {
             return;
         }
+        pair.retried |= Shape::of(&datagram.payload).has(Kind::Retry);
         if pair.sent + len as u64 <= 3 * pair.received {
             pair.sent += len as u64;
             return;
