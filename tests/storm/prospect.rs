@@ -25,6 +25,14 @@ fn is_seen_by_all(scenario: &Scenario) -> bool {
     scenario.nat.is_none_or(|(filtering, _)| filtering == Filtering::EndpointIndependent)
 }
 
+/// Whether a client may only listen, at an address that its translator has forgotten: whoever asks for signs of life would
+/// learn of it.
+pub fn is_deaf(scenario: &Scenario, client: usize) -> bool {
+    let mut troubles = scenario.moves.iter().flat_map(|step| &step.troubles);
+    let forgets = troubles.any(|(_, trouble)| matches!(trouble, Trouble::Rebinding { .. }));
+    forgets && scenario.nat.is_some() && !scenario.parts[client].kept_alive
+}
+
 /// Whether the server may freeze with a wrong address of its client (rules, 5: neither knows the other then).
 fn is_displaced(run: &Run, client: usize) -> bool {
     let mut troubles = run.scenario.moves.iter().flat_map(|step| &step.troubles);

@@ -127,8 +127,8 @@ impl Run {
         while self.world.now() < until && !conns.iter().all(|conn| is_confirmed(&self.world, *conn)) {
             self.run_for(ms(20));
         }
-        for actor in &mut self.actors {
-            actor.safe = is_confirmed(&self.world, actor.conn);
+        for (client, actor) in self.actors.iter_mut().enumerate() {
+            actor.safe = is_confirmed(&self.world, actor.conn) && !prospect::is_deaf(&self.scenario, client);
         }
     }
 
@@ -296,7 +296,8 @@ impl Run {
         let open: Vec<(usize, Conn)> =
             self.conns(|_| true).into_iter().filter(|(_, c)| self.is_open(*c)).collect();
         open.iter().for_each(|(_, conn)| self.world.ask(*conn, Client::echo()));
-        self.await_all(&safe, secs(60));
+        // Whoever has backed off for long takes its time.
+        self.await_all(&safe, IDLE);
         for (client, conn) in safe {
             let connection = self.world.connection(conn).expect("it was asked just now");
             assert_eq!(

@@ -55,9 +55,9 @@ impl Weather {
         ms(self.rtt)
     }
 
-    /// Whether all that is sent arrives, and about when it should.
+    /// Whether all that is sent arrives, and in order.
     pub fn is_dry(&self) -> bool {
-        self.loss == 0 && self.damaged == 0 && self.spike.is_none()
+        self.loss == 0 && self.late == 0 && self.damaged == 0 && self.spike.is_none()
     }
 
     /// A path in this weather.
