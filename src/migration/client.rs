@@ -329,7 +329,7 @@ impl Client {
             self.asking.on_heard(now, says_more);
             self.reset = false;
             if self.seek.is_above_all(number)
-                && let Some(doubted) = self.notice.on_home_spoke().filter(|address| !self.names(*address))
+                && let Some(doubted) = self.notice.on_home_spoke(from).filter(|address| !self.names(*address))
             {
                 self.seek.forget(doubted, actions);
             }
@@ -409,7 +409,7 @@ impl Client {
         self.told = false;
         self.reset = false;
         self.reprove_from = now + facts.pto.saturating_mul(3);
-        self.notice.on_completed();
+        self.notice.on_completed(address);
         actions.push(Action::Adopt(address));
         if came_back {
             actions.push(Action::Emit(MigrationEvent::Returned { address }));

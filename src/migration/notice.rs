@@ -194,7 +194,7 @@ impl Notice {
     fn permitted(&self, home: SocketAddr, mut all: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let doubted = self.doubted.map(|doubted| doubted.address);
         all.extend(doubted.filter(|address| *address != home && !all.contains(address)));
-        all.retain(|address| self.permits(home, *address));
+        all.retain(|address| *address != home && self.permits(home, *address));
         all
     }
 
@@ -204,28 +204,38 @@ impl Notice {
     }
 
     /// A migration completed: what was announced has come true, and the pool takes no member any more.
-    pub fn on_completed(&mut self) {
+    pub fn on_completed(&mut self, address: SocketAddr) {
+        // Whoever is found where it was in doubt has not moved since: what it announced from there is still to come.
+        let stays = self.doubts(address);
         self.closed = true;
         self.doubted = None;
         match self.said {
             Said::Pool => {}
+            Said::Explicit { .. } | Said::Synchronized(_) if stays => {}
             Said::Nothing | Said::Explicit { .. } | Said::Synchronized(_) => self.said = Said::Nothing,
         }
         self.rest();
     }
 
-    /// Home is again where it was before the last migration, by this strategy to `left`: who announced a move there is
-    /// there, and who is neither there nor where a move was announced to may be at `left` after all.
+    /// Home is again where it was before the last migration, by this strategy to `left`: the server may be there after all,
+    /// or be about to come to this home, if it announced that.
     pub fn go_back(&mut self, now: Instant, home: SocketAddr, left: SocketAddr, strategy: Strategy) {
         self.doubted = Some(Doubted { address: left, strategy, since: now });
-        if matches!(&self.said, Said::Explicit { announced, .. } if announced.address == home) {
-            self.said = Said::Nothing;
+        if let Said::Explicit { announced, eager } = &mut self.said
+            && announced.address == home
+        {
+            *eager = false;
         }
     }
 
-    /// The server said something new from home: it is there. The address that was in doubt until now.
-    pub fn on_home_spoke(&mut self) -> Option<SocketAddr> {
-        self.doubted.take().map(|doubted| doubted.address)
+    /// The server said something new from this home: it is there, and whatever it announced to come here came true. The
+    /// address that was in doubt until now.
+    pub fn on_home_spoke(&mut self, home: SocketAddr) -> Option<SocketAddr> {
+        let doubted = self.doubted.take()?;
+        if matches!(&self.said, Said::Explicit { announced, .. } if announced.address == home) {
+            self.said = Said::Nothing;
+        }
+        Some(doubted.address)
     }
 
     // ---- frames -------------------------------------------------------------------------------------

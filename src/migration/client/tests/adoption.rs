@@ -138,6 +138,24 @@ fn where_home_was_given_up_nobody_is_sought_once_the_server_says_something_new_a
 }
 
 #[test]
+fn what_was_announced_before_the_client_went_back_is_still_to_come_when_the_server_is_found_where_it_was() {
+    let mut table = client(&[Explicit], SeekPolicy::Reactive);
+    table.move_to(0, 1, 2).unwrap();
+    table.arrive(20, 2, 70_000);
+    table.prove(30, 2, 70_001, false);
+    // It will move back to where it was, and an outage makes the client go there first.
+    table.hear(40, 70_002, 2, Heard::Migration(ServerMigration::MoveTo(target(1)))).unwrap();
+    [130, 230, 330].into_iter().for_each(|now| drop(table.step(now, ClientInput::Due)));
+    assert_eq!(table.facts.home, address(1));
+    let actions = table.step(430, ClientInput::LossTimeout);
+    assert_eq!(actions.first(), Some(&Action::Seek(address(2))), "and nobody seeks home");
+    assert!(table.prove(450, 2, 70_003, true).contains(&completed(Explicit, 2)));
+    assert!(table.client.names(address(1)), "the next move is still announced");
+    table.step(600, ClientInput::LossTimeout);
+    assert!(table.prove(620, 1, 140_000, true).contains(&completed(Explicit, 1)));
+}
+
+#[test]
 fn without_a_former_home_a_path_that_carries_no_full_size_fails() {
     let mut table = client(&[Explicit], SeekPolicy::Reactive);
     table.move_to(0, 1, 2).unwrap();
