@@ -55,7 +55,8 @@ enum ForClient {
     Migrated { number: u16, from: Address },
     Pool { number: u16, from: Address, target: Option<Address> },
     AckSent,
-    Arrived { from: Address, number: u16, ack_eliciting: bool },
+    Arrived { from: Address, number: u16, says_more: bool },
+    Refused { from: Address },
     Duplicate { number: u16 },
     LossTimeout,
     Proved { address: Address, padded: bool, number: u16 },
@@ -93,6 +94,7 @@ enum ForServer {
     AckedMigrated(u8),
     AckedMember(u16),
     AckedResponse,
+    AckedHandshakeDone,
     LostNotice(u8),
     LostMember(u16),
     AckedAfterSwitch,
@@ -178,9 +180,10 @@ fn drive_client(agreement: Agreement, case: &Case) {
                 ClientInput::Frame { number: number.into(), from: from.get(), frame }
             }
             ForClient::AckSent => ClientInput::AckSent,
-            ForClient::Arrived { from, number, ack_eliciting } => {
-                ClientInput::Arrived { from: from.get(), number: number.into(), ack_eliciting }
+            ForClient::Arrived { from, number, says_more } => {
+                ClientInput::Arrived { from: from.get(), number: number.into(), says_more }
             }
+            ForClient::Refused { from } => ClientInput::Refused { from: from.get() },
             ForClient::Duplicate { number } => ClientInput::Duplicate { number: number.into() },
             ForClient::LossTimeout => ClientInput::LossTimeout,
             ForClient::Proved { address, padded, number } => {
@@ -260,12 +263,13 @@ fn drive_server(agreement: Agreement, case: &Case) {
             }
             ForServer::AckedMember(member) => ServerInput::Acked(Record::PoolMigrationAddress { member }),
             ForServer::AckedResponse => ServerInput::Acked(Record::PathResponse),
+            ForServer::AckedHandshakeDone => ServerInput::Acked(Record::HandshakeDone),
             ForServer::LostNotice(migration) => {
                 ServerInput::Lost(Record::ServerMigration { migration: migration.into() })
             }
             ForServer::LostMember(member) => ServerInput::Lost(Record::PoolMigrationAddress { member }),
             ForServer::AckedAfterSwitch => ServerInput::AckedAfterSwitch,
-            ForServer::Arrived(ack_eliciting) => ServerInput::Arrived { ack_eliciting },
+            ForServer::Arrived(says_more) => ServerInput::Arrived { says_more },
             ForServer::Challenged => ServerInput::Challenged,
             ForServer::Announced => ServerInput::Announced,
             ForServer::DataSent => ServerInput::DataSent,
@@ -277,6 +281,8 @@ fn drive_server(agreement: Agreement, case: &Case) {
                     assert!(had_moved, "who did not move is not done")
                 }
                 Action::Emit(MigrationEvent::Ready { .. }) => assert!(!had_moved && server.is_busy()),
+                Action::Prompt => assert!(had_moved, "who did not move has nothing to be challenged for"),
+                Action::PullBack => assert!(!had_moved, "from a place that was left nobody is pulled back"),
                 Action::Emit(_) | Action::Ask => {}
                 other => panic!("a server does not {other:?}"),
             }
