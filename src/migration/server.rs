@@ -3,6 +3,7 @@
 //! The only match on the strategy at a server is the one on [`MoveOrder`]. Rules in brackets are those of
 //! server-migration.
 
+mod fates;
 mod input;
 mod order;
 
@@ -17,7 +18,7 @@ use super::pool::Pool;
 use super::relocation::MoveOrder;
 use super::{Action, Actions, Facts, MigrationEvent};
 use crate::error::{Binding, MigrationError};
-use crate::frame::{FrameKind, MigrationTarget, Record, SendServerMigrated, SendServerMigration};
+use crate::frame::{MigrationTarget, SendServerMigrated, SendServerMigration};
 use crate::negotiation::{Agreement, Strategy};
 use crate::packet::PacketWriter;
 use crate::time::{Instant, earliest};
@@ -340,55 +341,6 @@ impl Server {
         self.state = State::Moved { order, announcement, fuse };
     }
 
-    fn on_acked(&mut self, now: Instant, record: &Record, actions: &mut Actions) {
-        match *record {
-            Record::ServerMigration { migration } if migration == self.migration => {
-                self.on_notice_acked(now, actions);
-            }
-            Record::ServerMigrated { migration } if migration == self.migration => {
-                if let State::Moved { announcement, .. } = &mut self.state
-                    && announcement.on_read()
-                {
-                    let kind = FrameKind::ServerMigrated;
-                    actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
-                }
-            }
-            Record::PoolMigrationAddress { member } => {
-                let Some(target) = self.pool.acked(member) else { return };
-                actions.push(Action::Emit(MigrationEvent::PoolAddress { target }));
-                if let State::Preparing { order: MoveOrder::Pool, notice } = &mut self.state
-                    && self.pool.is_known()
-                {
-                    *notice = Notice::Acknowledged;
-                }
-                self.become_ready(now, actions);
-            }
-            Record::HandshakeDone => {
-                self.client_listens = true;
-                self.become_ready(now, actions);
-            }
-            // The answer to a challenge that came after the switch: whoever asked knows where we are.
-            Record::PathResponse if self.has_moved() => self.complete(actions),
-            Record::PathResponse if self.may_follow => self.bound = Bound::Free,
-            _ => {}
-        }
-    }
-
-    fn on_notice_acked(&mut self, now: Instant, actions: &mut Actions) {
-        match (&mut self.state, &mut self.bound) {
-            (State::Preparing { notice, .. }, _) if *notice != Notice::Acknowledged => {
-                *notice = Notice::Acknowledged;
-                let kind = FrameKind::ServerMigration;
-                actions.push(Action::Emit(MigrationEvent::FrameAcknowledged { kind }));
-                self.become_ready(now, actions);
-            }
-            (State::Settled, Bound::Explicit { notice, .. } | Bound::Synchronized { notice }) => {
-                *notice = Notice::Acknowledged;
-            }
-            (State::Settled | State::Preparing { .. } | State::Ready { .. } | State::Moved { .. }, _) => {}
-        }
-    }
-
     fn become_ready(&mut self, now: Instant, actions: &mut Actions) {
         if let State::Preparing { order, notice: Notice::Acknowledged } = self.state
             && self.client_listens
@@ -396,28 +348,6 @@ impl Server {
             self.state = State::Ready { order, fuse: Fuse::new(now, self.deadline) };
             let strategy = order.strategy();
             actions.push(Action::Emit(MigrationEvent::Ready { strategy }));
-        }
-    }
-
-    fn on_lost(&mut self, record: &Record) {
-        match *record {
-            Record::ServerMigration { migration } if migration == self.migration => {
-                match (&mut self.state, &mut self.bound) {
-                    (State::Preparing { notice, .. }, _)
-                    | (State::Settled, Bound::Explicit { notice, .. } | Bound::Synchronized { notice })
-                        if *notice == Notice::Sent =>
-                    {
-                        *notice = Notice::Due;
-                    }
-                    (
-                        State::Settled | State::Preparing { .. } | State::Ready { .. } | State::Moved { .. },
-                        _,
-                    ) => {}
-                }
-            }
-            Record::PoolMigrationAddress { member } => self.pool.lost(member),
-            // Announcements have a clock of their own.
-            _ => {}
         }
     }
 

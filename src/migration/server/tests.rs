@@ -1,7 +1,7 @@
 //! A server's machine, from orders and inputs to frames and actions; its client is at 10.9.9.9.
 
 use super::*;
-use crate::frame::ServerMigration;
+use crate::frame::{FrameKind, Record, ServerMigration};
 use crate::id::ConnectionId;
 use crate::negotiation::Strategy::{self, Explicit, Pool as Pooled, Symmetric, SynchronizedSymmetric};
 use crate::negotiation::{StrategySet, select};
