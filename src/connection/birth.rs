@@ -90,6 +90,7 @@ struct Birth {
     rng: Box<dyn Rng>,
     issuer: Arc<Issuer>,
 }
+
 /// What an attempt at a handshake begins with: the first one, and the one that begins anew in another version.
 pub(super) struct Attempt {
     pub(super) tls: Box<Handshake>,

@@ -30,7 +30,7 @@ pub(super) struct Moves {
     /// Paths that the application asked for, oldest first.
     probed: SmallVec<[PathId; 1]>,
     /// The home that was moved to at once and has not answered yet.
-    trial: Option<PathId>,
+    trial: Option<Trial>,
     /// Server: the ID of ours that its client called it by when it came to its home. `None`: the server itself has moved
     /// since, and is called by another for that.
     called: Option<ConnectionId>,
@@ -38,6 +38,14 @@ pub(super) struct Moves {
     pub(super) preference: Preference,
     /// Server: how far its client had acknowledged when it came to a new address last, and how many came since.
     newcomers: (Option<PacketNumber>, u8),
+}
+
+/// A home that was moved to at once.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    path: PathId,
+    /// The probe timeout of the home that was left, without back-off.
+    left: Duration,
 }
 
 impl Moves {
@@ -56,6 +64,15 @@ impl Moves {
     /// Whether the application asked for this path.
     pub(super) fn probes(&self, path: PathId) -> bool {
         self.probed.contains(&path)
+    }
+
+    fn has_on_trial(&self, path: PathId) -> bool {
+        self.trial.is_some_and(|trial| trial.path == path)
+    }
+
+    /// What a probe timeout took on the path that was left for this one, if this one has yet to answer.
+    pub(super) fn left_for(&self, path: PathId) -> Option<Duration> {
+        self.trial.filter(|trial| trial.path == path).map(|trial| trial.left)
     }
 
     /// Whether a client tries this path, or has: the application asked for it, or the server prefers it.
@@ -142,7 +159,7 @@ impl Connection {
     /// For a client that knows that its address has changed, or is about to, and that would otherwise learn of it by
     /// losing packets; whether the old one still carries anything does not matter. What was under way is sent again,
     /// under a connection ID that was not seen elsewhere (RFC 9000, Section 9.5); window and round trip begin afresh,
-    /// unless the path was [probed](Self::probe) before. What still comes to the old address is taken for three probe
+    /// but for the first probe timeout, unless the path was [probed](Self::probe) before. What still comes to the old address is taken for three probe
     /// timeouts: keep its socket for as long, if it can be kept.
     ///
     /// The move is not taken back if the new path fails: [`PathEvent::Failed`] says so, and the connection goes on
@@ -157,7 +174,7 @@ impl Connection {
     /// may use another without a call to this: its server will take it for the work of a NAT.
     pub fn rebind(&mut self, now: Instant, local: Local) -> Result<(), PathError> {
         self.may_move(local)?;
-        let before = self.paths.home().tuple;
+        let (before, left) = (self.paths.home().tuple, self.rtt());
         let tuple = FourTuple { local, ..before };
         if before.matches(tuple) {
             self.begin_again_here(now, tuple)?;
@@ -168,14 +185,19 @@ impl Connection {
         self.ask();
         self.try_preferred(now);
         let home = self.paths.home().id;
-        if self.moves.trial == Some(home) && !self.steering.awaits_move() {
-            self.try_path(now, home);
+        if self.moves.has_on_trial(home) {
+            if !self.steering.awaits_move() {
+                self.try_path(now, home);
+            }
+            // One probe timeout is as short as on the path that was left: whoever moves while its server does would look
+            // for it a second later otherwise. Challenges wait for longer (Section 8.2.4).
+            self.paths.home_mut().rtt.seed_hint(left.smoothed, left.variance);
         }
         Ok(())
     }
 
     fn go_there(&mut self, now: Instant, tuple: FourTuple) -> Result<(), PathError> {
-        let before = self.paths.home().tuple;
+        let (before, left) = (self.paths.home().tuple, self.seek_pto());
         let id = match self.paths.at(tuple) {
             Some(known) => known,
             None => {
@@ -190,7 +212,7 @@ impl Connection {
         {
             // That the server is at its address is known (Section 9.2); what is tried is the way there.
             path.validate();
-            self.moves.trial = Some(id);
+            self.moves.trial = Some(Trial { path: id, left });
         }
         self.make_home(now, id);
         Ok(())
@@ -201,11 +223,13 @@ impl Connection {
         if !self.remote_ids.has_spare() {
             return Err(PathError::NoConnectionId);
         }
+        let left = self.seek_pto();
         self.leave_place(tuple.local);
         self.begin_afresh(now);
         let home = self.paths.home_mut();
         home.tuple = tuple;
-        self.moves.trial = Some(home.id);
+        home.rtt.forget_hint();
+        self.moves.trial = Some(Trial { path: home.id, left });
         Ok(())
     }
 
@@ -265,7 +289,7 @@ impl Connection {
         if self.moves.preference == Preference::Tried(id) {
             return self.settle_at_preferred(now, id);
         }
-        let trial = self.moves.trial == Some(id);
+        let trial = self.moves.has_on_trial(id);
         if trial {
             self.moves.trial = None;
         }
@@ -276,7 +300,7 @@ impl Connection {
 
     /// A client's challenges were not.
     pub(super) fn on_path_failed(&mut self, id: PathId) {
-        if self.moves.trial == Some(id)
+        if self.moves.has_on_trial(id)
             && let Some(path) = self.paths.get(id)
         {
             self.moves.trial = None;

@@ -56,7 +56,7 @@ impl Connection {
     /// What the machines must know of the connection.
     pub(super) fn facts(&self) -> Facts {
         let max_ack_delay = self.peer.max_ack_delay;
-        let pto = self.pto();
+        let pto = self.seek_pto();
         let initial = Rtt::new(self.config.initial_rtt).view(max_ack_delay).pto_base(SpaceId::Data);
         Facts {
             home: self.remote(),
@@ -67,6 +67,14 @@ impl Connection {
             receiving: self.streams.is_receiving(),
             former: self.former_here().map(|path| path.tuple.remote),
         }
+    }
+
+    /// The probe timeout that a search goes by, without back-off: on a home that we moved to and that has not answered, the
+    /// one of the home that was left. A second of nothing known is for what fills a path; seeks have their own bounds.
+    pub(super) fn seek_pto(&self) -> Duration {
+        let (home, pto) = (self.paths.home(), self.pto());
+        let left = self.moves.left_for(home.id).filter(|_| !self.rtt().has_sample);
+        left.map_or(pto, |left| left.min(pto))
     }
 
     /// The former home, unless it was left because we moved: the server's search knows nothing of that.

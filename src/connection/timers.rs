@@ -176,7 +176,7 @@ impl Connection {
     /// Two datagrams, with what is oldest in them: more likely to bring an answer than bare PINGs.
     fn probe_for_loss(&mut self, now: Instant, space: SpaceId, fates: &mut Fates) {
         self.stats.probe_timeouts += 1;
-        // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2).
+        // The old path's round trip was good for one timeout on the new one (server-migration rules, 3.2 and 5).
         let in_a_row = self.recovery.pto_count();
         let home = self.paths.home_mut();
         home.rtt.forget_hint();
