@@ -140,6 +140,21 @@ mod tests {
     }
 
     #[test]
+    fn in_one_second_no_more_challenges_go_to_all_addresses_than_are_remembered() {
+        let mut attention = Attention::default();
+        let mut permitted = 0;
+        for port in 0..300 {
+            let address = SocketAddr::from(([10, 0, 0, 1], port));
+            if attention.permits(at(0), address, 4, false) {
+                attention.on_asked(at(0), address);
+                permitted += 1;
+            }
+        }
+        assert_eq!((permitted, attention.0.len()), (256, 256));
+        assert!(take(&mut attention, 1000, 1, 4), "a second later they are forgotten");
+    }
+
+    #[test]
     fn without_spare_ids_one_a_second_is_still_asked() {
         let mut attention = Attention::default();
         assert!(take(&mut attention, 0, 1, 0));

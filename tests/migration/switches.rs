@@ -8,7 +8,9 @@ use peregrine::{
     Strategy, StrategySet, TransportConfig,
 };
 
-use crate::forger::wire::{PATH_CHALLENGE, PATH_RESPONSE, path as about_path};
+use crate::forger::wire::{
+    NEW_CONNECTION_ID, PATH_CHALLENGE, PATH_RESPONSE, RETIRE_CONNECTION_ID, path as about_path, words,
+};
 use crate::forger::{Setup, Space, Stage as Forged, Victim};
 use sim::{Client, Conn, Link, Verdict, World, addr, ip, ms, secs};
 use stage::moves::{AWAY, BEYOND, HOME, Play, Stage};
@@ -220,6 +222,36 @@ fn a_late_acknowledgement_of_an_earlier_moves_frames_is_no_error() {
     stage.speak(|now, ours| ours.migration().prepare(now, next)).expect("the first move is over");
     stage.say(&late);
     stage.goes_on();
+}
+
+#[test]
+fn a_client_that_never_answers_is_challenged_as_often_as_it_has_ids_to_burn_and_no_more() {
+    let mut stage = server();
+    relocate(&mut stage);
+    stage.listen_for(secs(15));
+    let spare = stage.heard(NEW_CONNECTION_ID).len();
+    assert_eq!((spare, stage.heard(PATH_CHALLENGE).len()), (2, 2));
+    // It gives one back, and has another for that.
+    let retired = words(&[RETIRE_CONNECTION_ID, 1]);
+    stage.say(&retired);
+    stage.listen_for(secs(10));
+    assert_eq!(stage.heard(PATH_CHALLENGE).len(), 3);
+}
+
+#[test]
+fn a_client_that_answers_by_acks_alone_is_pulled_back_as_often_as_it_has_ids_to_burn_and_no_more() {
+    let mut stage = server();
+    let order = MoveOrder::Explicit(stage::moves::target("45.0.0.3:443"));
+    stage.speak(|now, ours| ours.migration().prepare(now, order)).expect("agreed on");
+    // It seems to have sent something elsewhere.
+    stage.forger.skip_number(Space::OneRtt);
+    for _ in 0..10 {
+        stage.listen_for(ms(2100));
+        let ack = stage.forger.ack_of_all(Space::OneRtt);
+        stage.say(&ack);
+    }
+    let spare = stage.heard(NEW_CONNECTION_ID).len();
+    assert_eq!((spare, stage.heard(PATH_CHALLENGE).len()), (2, 2));
 }
 
 #[test]

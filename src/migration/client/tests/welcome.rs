@@ -50,6 +50,16 @@ fn a_server_that_shows_itself_where_it_may_not_be_followed_is_reported_once() {
 }
 
 #[test]
+fn of_places_without_end_where_a_server_may_not_be_followed_the_first_32_are_told() {
+    let mut table = client(&[Symmetric], SeekPolicy::Reactive);
+    let told = (1..=100).map(|port| {
+        let from = SocketAddr::new(address(200).ip(), port);
+        table.step(port.into(), ClientInput::Refused { from }).len()
+    });
+    assert_eq!(told.sum::<usize>(), 32);
+}
+
+#[test]
 fn whom_nobody_would_follow_is_not_refused_but_a_stranger() {
     let explicit = client(&[Explicit], SeekPolicy::Reactive);
     assert!(!explicit.client.refuses(address(200), 5, address(1)));
