@@ -86,9 +86,15 @@ impl MigrationConfig {
         self
     }
 
-    /// Server: the UDP port of its sockets, if it is one and the same wherever the server moves. With it an Explicit order
-    /// to the address in use is refused (rules, 4.1): sockets are known by the driver's numbers alone. Default: not known,
-    /// and such an order is obeyed, though no client has to follow it anywhere.
+    /// Server: the UDP port of its sockets (1 to 65535), if it is one and the same wherever the server ever is. With it an
+    /// Explicit order to the address in use is refused as [`MigrationError::Target`](crate::MigrationError::Target) (rules,
+    /// 4.1): sockets are known by the driver's numbers alone, and no datagram tells its port.
+    ///
+    /// Not for a server that may change its port: it is taken to be at this one on any address. Once it has gone from this
+    /// port to another one of the same address, an order back is refused although it is a move, unless the client still
+    /// waits there; and one to where it is then is obeyed.
+    ///
+    /// Default: not known. An order to the address in use is obeyed then, though no client has to follow it anywhere.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
