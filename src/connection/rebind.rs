@@ -233,6 +233,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether our server may not know that we are here: we moved a while ago at most, or were not answered since.
+    pub(super) fn has_come_unseen(&self) -> bool {
+        let home = self.paths.home();
+        let former = self.paths.former().and_then(|id| self.paths.get(id));
+        self.moves.has_on_trial(home.id)
+            || former.is_some_and(|former| !former.tuple.local.matches(home.tuple.local))
+    }
+
     /// Nothing but home is sent from there any more: whoever looks for the server does so from the new place, with other
     /// challenges under other connection IDs.
     fn leave_place(&mut self, local: Local) {

@@ -346,9 +346,12 @@ impl Connection {
     }
 
     fn seek(&mut self, address: SocketAddr) {
-        let data = self.rng.bytes();
+        let (data, unseen) = (self.rng.bytes(), self.has_come_unseen());
         if let Some(path) = self.candidate(address).and_then(|id| self.paths.get_mut(id)) {
             path.validation.want(data);
+            // Only a packet that is no probe moves us in the eyes of the server (RFC 9000, Section 9.2), and mvfst closes if
+            // another comes first.
+            path.ping |= unseen;
         }
     }
 
