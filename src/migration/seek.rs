@@ -4,18 +4,19 @@
 //! out; it answers with seeks, and knows nothing of paths, packets or connection IDs. A client never gives up home for
 //! an address that has not answered: this machine only ever proposes to ask.
 
+mod candidate;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::candidate::Origin;
+
+use self::candidate::{Candidate, Rounds, Spoken};
 use super::budget::{Attention, Bucket};
 use super::{Action, Actions, Facts};
 use crate::id::PacketNumber;
 use crate::time::{Instant, earliest};
 
-/// Quick rounds of a search, and of a candidate that has spoken.
-const ROUNDS: u8 = 3;
-/// Shortest time between two quick rounds.
-const MIN_SPACING: Duration = Duration::from_millis(20);
 /// Time between two slow seeks of one connection.
 const SLOW: Duration = Duration::from_millis(250);
 /// Candidates known by their source address alone, at most.
@@ -24,78 +25,6 @@ const MAX_STRAYS: usize = 2;
 const QUICK_BUCKET: u32 = 64;
 /// Challenges to addresses known by their source alone.
 const STRAY_BUCKET: u32 = 16;
-
-/// How an address came to be a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The server named it: announced, or a member of the pool.
-    Named,
-    /// An authentic packet came from there, and nothing else is known of it.
-    Stray {
-        /// When it is given up without an answer.
-        until: Instant,
-    },
-}
-
-/// What a candidate has sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spoken {
-    /// The number of its first packet, or of the first one after home outspoke it.
-    first: PacketNumber,
-    outspoken: bool,
-}
-
-/// Quick rounds: three, the wait doubling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rounds {
-    made: u8,
-    next: Option<Instant>,
-}
-
-impl Rounds {
-    const OVER: Self = Self { made: 0, next: None };
-
-    fn beginning(now: Instant) -> Self {
-        Self { made: 0, next: Some(now) }
-    }
-
-    fn are_over(self) -> bool {
-        self.next.is_none()
-    }
-
-    fn are_due(self, now: Instant) -> bool {
-        self.next.is_some_and(|at| at <= now)
-    }
-
-    /// A round was made; whether it was the first.
-    fn on_made(&mut self, now: Instant, pto: Duration) -> bool {
-        let wait = pto.max(MIN_SPACING).saturating_mul(1 << self.made.min(ROUNDS));
-        self.made += 1;
-        self.next = (self.made < ROUNDS).then(|| now + wait);
-        self.made == 1
-    }
-}
-
-/// An address that may be the server's new one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
-    address: SocketAddr,
-    origin: Origin,
-    /// `None`: silent, nothing authentic came from there.
-    spoken: Option<Spoken>,
-    /// Its own rounds, once it has spoken; they outlive the search.
-    rounds: Rounds,
-}
-
-impl Candidate {
-    fn is_stray(&self) -> bool {
-        matches!(self.origin, Origin::Stray { .. })
-    }
-
-    fn contradicts_home(&self) -> bool {
-        self.spoken.is_some_and(|spoken| !spoken.outspoken)
-    }
-}
 
 /// Whether the server is being looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
