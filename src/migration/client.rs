@@ -339,14 +339,15 @@ impl Client {
             }
             return;
         }
+        let named = self.names(from);
         if facts.former == Some(from) && !self.seek.has(from) {
-            // Section 9.3.3: the home that was left speaks up. Otherwise its packets move nothing.
-            let disputes = self.contested == Some(from) && self.seek.is_above_all(number);
-            if !disputes {
+            // Section 9.3.3: the home that was left speaks up; or the server moved back there, as it said it might.
+            // Otherwise its packets move nothing.
+            let speaks_up = (named || self.contested == Some(from)) && self.seek.is_above_all(number);
+            if !speaks_up {
                 return;
             }
         }
-        let named = self.names(from);
         let origin = if named { Origin::Named } else { Origin::Stray { until: now + facts.patience } };
         self.seek.on_candidate(now, from, origin, number, actions);
         if named {

@@ -70,6 +70,17 @@ fn the_former_home_of_an_announced_move_moves_nothing() {
 }
 
 #[test]
+fn a_server_that_announced_a_move_back_to_the_former_home_is_sought_there_when_it_speaks_up() {
+    let mut table = client(&[Explicit], SeekPolicy::Reactive);
+    table.move_to(0, 1, 2).unwrap();
+    table.arrive(100, 2, 10);
+    table.prove(120, 2, 11, true);
+    table.hear(130, 12, 2, Heard::Migration(ServerMigration::MoveTo(target(1)))).unwrap();
+    assert!(table.arrive(140, 1, 9).is_empty(), "what it sent before it left moves nothing");
+    assert!(table.arrive(150, 1, 70_000).contains(&Action::Seek(address(1))));
+}
+
+#[test]
 fn a_path_proved_by_a_small_challenge_is_proved_again_in_full_size_or_given_up() {
     let mut table = client(&[Explicit], SeekPolicy::Reactive);
     table.move_to(0, 1, 2).unwrap();
