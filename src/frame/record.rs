@@ -5,7 +5,7 @@ use crate::id::{Dir, PathId, StreamId};
 /// The memory of one sent frame: enough to reconsider it when it is lost, no copy of what it said.
 ///
 /// `lost` means "reconsider", not "resend": a `MaxData(n)` is said again only if `n` is still the newest limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Record {
     /// An ACK up to this number: once it is acknowledged, older ranges need not be sent again.
     Ack {

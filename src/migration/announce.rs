@@ -13,7 +13,7 @@ const UNPROMPTED: u32 = 2;
 const DATA_PER_ANNOUNCEMENT: u32 = 2;
 
 /// Whether the client has answered from the new path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Heard {
     /// Not yet: it is said again at this time, the wait doubling.
     Nothing { next: Instant, said: u32 },
@@ -36,7 +36,7 @@ pub enum Turn {
 }
 
 /// The announcement of one move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Announcement {
     heard: Heard,
     due: bool,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::time::Instant;
 
 /// Questions in a row that brought nothing but their acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Asking {
     row: u32,
     /// The last packet from the peer, or the last question.

@@ -13,7 +13,7 @@ const TOKEN: u64 = 1_000_000;
 const MAX_REMEMBERED: usize = 256;
 
 /// A bucket of tokens, refilled by one a second of the time it is told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// Content and size, in microseconds: a second buys one token.
     content: u64,
@@ -50,7 +50,7 @@ impl Bucket {
 }
 
 /// Challenges of the last second: each may cost the peer one of our connection IDs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Attention(VecDeque<(Instant, SocketAddr)>);
 
 impl Attention {

@@ -112,7 +112,7 @@ pub enum ClientInput {
 }
 
 /// An adopted path that is proved once more, in full size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Recheck {
     made: u8,
     next: Instant,
@@ -121,6 +121,7 @@ struct Recheck {
 
 /// The machine of a client that agreed on server migration.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub struct Client {
     /// How long a silent server is sought.
     deadline: Duration,

@@ -7,7 +7,7 @@ use crate::frame::MigrationTarget;
 use crate::time::Instant;
 
 /// A client was told where the server will be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Announced {
     /// What the frame named.
     pub target: MigrationTarget,

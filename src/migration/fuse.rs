@@ -10,7 +10,7 @@ use crate::time::Instant;
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// Time that only runs while it is watched: no gap between two looks counts for more than a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fuse {
     left: Duration,
     looked: Instant,

@@ -10,6 +10,8 @@ mod budget;
 mod client;
 mod explicit;
 mod fuse;
+#[cfg(test)]
+mod model;
 mod notice;
 mod policy;
 mod pool;

@@ -20,6 +20,7 @@ const MAX_IGNORED: usize = 32;
 
 /// What is in force.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 enum Said {
     /// Nothing.
     Nothing,
@@ -38,6 +39,7 @@ enum Said {
 /// An address that was home for a while and then did not carry what a path must. Whether the server has moved there is
 /// open until it is heard from one of the two with something new: an outage looks the same.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct Doubted {
     address: SocketAddr,
     strategy: Strategy,
@@ -45,6 +47,7 @@ struct Doubted {
 }
 
 /// The server's words.
+#[cfg_attr(test, derive(Clone, Hash))]
 pub struct Notice {
     agreement: Agreement,
     policy: Arc<dyn AddressPolicy>,

@@ -11,6 +11,7 @@ use crate::frame::{MigrationTarget, SendPoolAddress};
 use crate::packet::PacketWriter;
 
 /// The addresses that a client was told.
+#[cfg_attr(test, derive(Clone, Hash))]
 pub struct Members {
     scheduler: Box<dyn AddressScheduler>,
     count: usize,
@@ -118,7 +119,7 @@ pub fn usable(
 }
 
 /// Where the frame of a member stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Told {
     Due,
     Sent,
@@ -128,7 +129,7 @@ enum Told {
 }
 
 /// The addresses that a server tells its client.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Pool(Vec<(MigrationTarget, Told)>);
 
 impl Pool {

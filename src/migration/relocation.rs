@@ -25,12 +25,12 @@ mod spread;
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 
 /// Where the relocation of an endpoint stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Relocation {
     phase: Phase,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 enum Phase {
     /// No move is under way.
     #[default]
@@ -261,7 +261,7 @@ impl Phase {
 }
 
 /// A plan some of whose connections have not reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Preparing {
     terms: Terms,
     /// When the connections that still wait are closed.
@@ -333,7 +333,7 @@ impl Preparing {
 }
 
 /// A plan that is ready and awaits the move.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Ready {
     terms: Terms,
     /// Connections that are ready and live.
@@ -353,7 +353,7 @@ impl Ready {
 }
 
 /// The migration deadline of a server that may be frozen meanwhile: in time attended, not in time passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Patience {
     left: Duration,
     seen: Instant,
@@ -371,7 +371,7 @@ impl Patience {
 }
 
 /// A move some of whose connections have not followed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Settling {
     /// Participants that have not reported.
     waiting: BTreeSet<ConnectionHandle>,

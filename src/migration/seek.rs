@@ -27,7 +27,7 @@ const QUICK_BUCKET: u32 = 64;
 const STRAY_BUCKET: u32 = 16;
 
 /// Whether the server is being looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Search {
     /// It is where it was, as far as we know.
     Resting,
@@ -52,7 +52,7 @@ enum Toll {
 }
 
 /// The search and all its candidates.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Seek {
     deadline: Duration,
     candidates: Vec<Candidate>,

@@ -29,7 +29,7 @@ const ASK_AT_MOST: Duration = Duration::from_secs(2);
 const ASK_AT_MOST_BOUND: Duration = Duration::from_secs(5);
 
 /// Where the frame that gives notice stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Notice {
     Due,
     Sent,
@@ -37,7 +37,7 @@ enum Notice {
 }
 
 /// What a cancelled order left behind: the client believes it until a move completes [3.5].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Bound {
     Free,
     Explicit { target: MigrationTarget, notice: Notice },
@@ -45,7 +45,7 @@ enum Bound {
 }
 
 /// Where the move stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum State {
     /// No order.
     Settled,
@@ -58,7 +58,7 @@ enum State {
 }
 
 /// The machine of a server that agreed on server migration.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     agreement: Agreement,
     pool: Pool,

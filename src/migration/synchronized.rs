@@ -4,7 +4,7 @@
 use crate::time::Instant;
 
 /// A client was told that the server will move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Announced {
     /// When the announcement came.
     pub since: Instant,

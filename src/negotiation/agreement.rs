@@ -8,7 +8,7 @@ use super::{Strategy, StrategySet, Suite};
 use crate::error::TransportError;
 
 /// What both sides agreed on (reference, Section 2). Only a negotiation makes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Agreement {
     strategies: StrategySet,
 }

@@ -14,7 +14,7 @@ pub const ANNOUNCE_RATE: u32 = 20_000;
 
 /// How one connection is to move (reference, Section 3.2). Which order is possible was settled in the handshake:
 /// [`Agreement`](crate::Agreement).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MoveOrder {
     /// To this address, which the client is told beforehand.
     Explicit(MigrationTarget),
@@ -43,7 +43,7 @@ enum Orders {
 }
 
 /// The settings of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// Connections that are not ready this long after the plan was made are closed.
     pub deadline: Option<Duration>,

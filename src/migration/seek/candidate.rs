@@ -13,7 +13,7 @@ const ROUNDS: u8 = 3;
 const MIN_SPACING: Duration = Duration::from_millis(20);
 
 /// How an address came to be a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The server named it: announced, or a member of the pool.
     Named,
@@ -25,7 +25,7 @@ pub enum Origin {
 }
 
 /// What a candidate has sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Spoken {
     /// The number of its first packet, or of the first one after home outspoke it.
     pub(super) first: PacketNumber,
@@ -33,7 +33,7 @@ pub(super) struct Spoken {
 }
 
 /// Quick rounds: three, the wait doubling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Rounds {
     made: u8,
     pub(super) next: Option<Instant>,
@@ -64,7 +64,7 @@ impl Rounds {
 }
 
 /// An address that may be the server's new one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) origin: Origin,
