@@ -4,9 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use peregrine::{Connection, ConnectionEvent, Instant};
+use peregrine::{Connection, ConnectionEvent, Dir, Instant};
 
-use sim::{Client, Conn, Datagram, Filtering, Kind, Link, Nat, Shape, Verdict, World, addr, ip, ms, secs};
+use sim::{
+    Client, Conn, Datagram, Filtering, Kind, Link, Nat, Request, Shape, Verdict, World, addr, ip, ms, secs,
+};
 
 const SERVER: &str = "45.0.0.1:443";
 const INSIDE: &str = "10.0.0.1:5000";
@@ -159,6 +161,36 @@ fn an_address_that_was_proved_by_a_small_challenge_is_asked_again_in_full_size()
     };
     // Each answer is padded, whatever asked for it, and nothing else that the client says is as large.
     assert_eq!(from_there.iter().filter(|len| **len == 1200).count(), 2, "{from_there:?}");
+}
+
+#[test]
+fn the_address_that_was_proved_last_is_gone_back_to_though_it_was_never_shown_to_carry_full_datagrams() {
+    let (mut world, conn, _) = pair(Client::idle());
+    let deaf = Rc::new(Cell::new(false));
+    let tap = Rc::clone(&deaf);
+    world.tap(move |_, _| if tap.get() { Verdict::Drop } else { Verdict::Pass });
+    // What comes from the new port is small, and so is the challenge that it permits.
+    let small = Request { dir: Dir::Bi, up: 0, down: 8 };
+    world.rebind_nat(conn.host, None);
+    world.ask(conn, small);
+    world.run_for(ms(65));
+    // The translator forgets again before the second challenge arrives: it is not answered, and the client moves.
+    world.rebind_nat(conn.host, None);
+    deaf.set(true);
+    world.run_for(ms(200));
+    deaf.set(false);
+    world.ask(conn, small);
+    world.run_for(ms(25));
+    // Then nothing gets through any more.
+    let [first, second, third] = [FIRST, "30.0.9.9:20001", "30.0.9.9:20002"].map(addr);
+    assert_eq!(moves(&world, conn), [(first, second), (second, third)]);
+    deaf.set(true);
+    world.run_for(secs(5));
+    assert_eq!(moves(&world, conn)[2..], [(third, second)]);
+    deaf.set(false);
+    world.ask(conn, small);
+    world.run_well(secs(10));
+    assert_eq!(moves(&world, conn)[3..], [(second, third)]);
 }
 
 #[test]

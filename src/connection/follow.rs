@@ -84,6 +84,11 @@ impl Connection {
         if self.side().is_client() {
             return self.on_path_failed(id);
         }
+        if self.paths.fallback() == Some(id) {
+            // It was proved, and is asked whether it carries full datagrams too: it is the last address that is known,
+            // and is kept for as long as another is taken on trust.
+            return;
+        }
         if id != self.paths.home().id {
             return self.forget_path(id);
         }
