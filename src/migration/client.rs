@@ -402,8 +402,8 @@ impl Client {
         }
         let strategy = self.notice.strategy_of(address);
         let stray = self.seek.is_stray(address);
-        // A server that says so has moved back; one that says nothing was never away.
-        let came_back = self.contested == Some(address) && !self.told;
+        // A server that says so, before or after, has moved back; one that says nothing was never away.
+        let came_back = self.contested == Some(address) && !self.told && !self.is_announced();
         self.seek.adopt(now, address, actions);
         self.contested = (stray && !came_back).then_some(facts.home);
         self.asking = Asking::new(now);

@@ -60,6 +60,17 @@ fn the_home_left_for_a_mere_source_address_is_asked_and_wins_if_it_answers() {
 }
 
 #[test]
+fn a_server_that_announced_a_move_and_speaks_from_the_former_home_has_moved_there() {
+    let mut table = client(&[SynchronizedSymmetric], SeekPolicy::Reactive);
+    table.hear(0, 1, 1, Heard::Migration(ServerMigration::Announce)).unwrap();
+    table.arrive(10, 2, 10);
+    assert!(table.prove(20, 2, 11, true).contains(&completed(SynchronizedSymmetric, 2)));
+    table.hear(30, 12, 2, Heard::Migration(ServerMigration::Announce)).unwrap();
+    table.arrive(40, 1, 70_000);
+    assert!(table.prove(60, 1, 70_001, true).contains(&completed(SynchronizedSymmetric, 1)));
+}
+
+#[test]
 fn the_former_home_of_an_announced_move_moves_nothing() {
     let mut table = client(&[Explicit], SeekPolicy::Reactive);
     table.move_to(0, 1, 2).unwrap();
