@@ -6,7 +6,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use super::mutant::Mutant;
 use super::network::Place::{Away, Beyond, Home};
-use super::properties::{ALIVE, ANSWERED, GIVEN_UP, HEARD, MOVED, RETURNED, VALIDATED, VISITED, WELL};
+use super::properties::{ALIVE, ANSWERED, GIVEN_UP, HEARD, MOVED, VALIDATED, VISITED, WELL};
 use super::scenario::{Act, Scenario, target};
 use super::script::script;
 use crate::migration::{MoveOrder, SeekPolicy};
