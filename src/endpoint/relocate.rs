@@ -64,7 +64,8 @@ impl Relocating {
 /// What a plan means for the connections there are.
 #[derive(Debug, Default)]
 struct Roll {
-    orders: BTreeMap<ConnectionHandle, MoveOrder>,
+    /// In the order of the handles, as the machine's tables are built of them.
+    orders: Vec<(ConnectionHandle, MoveOrder)>,
     /// Those that are closed, with the order they cannot follow, if they have one.
     leaving: BTreeMap<ConnectionHandle, (Option<MoveOrder>, MigrationError)>,
 }
@@ -89,7 +90,7 @@ impl Endpoint {
         let Roll { orders, leaving } = self.call_the_roll(&plan)?;
         let terms = plan.terms().clone();
         let checked = CheckedPlan {
-            orders,
+            orders: orders.into_iter().collect(),
             leaving: leaving.keys().copied().collect(),
             terms,
             migration_deadline: self.migration_deadline(),
@@ -130,7 +131,7 @@ impl Endpoint {
             }
             match fit {
                 Ok(()) => {
-                    roll.orders.insert(handle, order);
+                    roll.orders.push((handle, order));
                 }
                 Err(MigrationError::HandshakeNotComplete) => {
                     roll.leaving.insert(handle, (None, MigrationError::HandshakeNotComplete));

@@ -225,8 +225,7 @@ impl Phase {
                 settling.proceed(actions)
             }
             (Self::Preparing(preparing), Input::Cancel) => {
-                let ordered = preparing.waiting.union(&preparing.prepared);
-                actions.0.extend(ordered.copied().map(Action::Resume));
+                actions.0.extend(preparing.ordered.into_keys().map(Action::Resume));
                 Self::Steady
             }
             (Self::Ready(ready), Input::Cancel) => {
@@ -267,11 +266,18 @@ struct Preparing {
     /// When the connections that still wait are closed.
     until: Option<Instant>,
     migration_deadline: Duration,
-    /// Connections with an order that have not reported.
-    waiting: BTreeSet<ConnectionHandle>,
-    /// Connections that reported ready and live.
-    prepared: BTreeSet<ConnectionHandle>,
+    /// Connections with an order that have not reported, or have reported ready and live.
+    ordered: BTreeMap<ConnectionHandle, Standing>,
+    /// How many of them have not reported.
+    waiting: usize,
     closed: usize,
+}
+
+/// Where a connection with an order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Standing {
+    Waiting,
+    Prepared,
 }
 
 impl Preparing {
@@ -280,8 +286,8 @@ impl Preparing {
             until: plan.terms.deadline.map(|after| now + after),
             terms: plan.terms,
             migration_deadline: plan.migration_deadline,
-            waiting: plan.orders.keys().copied().collect(),
-            prepared: BTreeSet::new(),
+            ordered: plan.orders.keys().map(|handle| (*handle, Standing::Waiting)).collect(),
+            waiting: plan.orders.len(),
             closed: 0,
         };
         for handle in plan.leaving.into_iter().filter(|handle| !plan.orders.contains_key(handle)) {
@@ -297,38 +303,43 @@ impl Preparing {
     }
 
     fn on_report(&mut self, handle: ConnectionHandle, report: Report, actions: &mut Actions) {
-        let was_waiting = self.waiting.remove(&handle);
-        let was_prepared = self.prepared.remove(&handle);
+        let Some(standing) = self.ordered.get_mut(&handle) else { return };
+        let before = std::mem::replace(standing, Standing::Prepared);
+        self.waiting -= usize::from(before == Standing::Waiting);
+        if report == Report::Ready {
+            return;
+        }
+        self.ordered.remove(&handle);
         match report {
-            Report::Ready if was_waiting || was_prepared => {
-                self.prepared.insert(handle);
+            Report::Closed => self.closed += 1,
+            Report::Failed if before == Standing::Waiting && !self.terms.keep_unfit => {
+                self.close(handle, actions);
             }
-            Report::Closed if was_waiting || was_prepared => self.closed += 1,
-            Report::Failed if was_waiting && !self.terms.keep_unfit => self.close(handle, actions),
             // Unfit and kept, or fit and failed since, or moved by itself: it has left the plan.
-            Report::Ready | Report::Closed | Report::Failed | Report::Done => {}
+            Report::Ready | Report::Failed | Report::Done => {}
         }
     }
 
     /// Closes the connections that kept the others waiting for too long.
     fn expire(&mut self, now: Instant, actions: &mut Actions) {
         if self.until.is_some_and(|until| until <= now) {
-            for laggard in std::mem::take(&mut self.waiting) {
-                self.close(laggard, actions);
-            }
+            let laggards = self.ordered.extract_if(.., |_, standing| *standing == Standing::Waiting);
+            let laggards: Vec<_> = laggards.map(|(handle, _)| handle).collect();
+            self.waiting = 0;
+            laggards.into_iter().for_each(|laggard| self.close(laggard, actions));
         }
     }
 
     fn proceed(self, now: Instant, actions: &mut Actions) -> Phase {
-        if !self.waiting.is_empty() {
+        if self.waiting > 0 {
             return Phase::Preparing(self);
         }
-        actions.0.push(Action::Emit(RelocationEvent::Ready {
-            prepared: self.prepared.len(),
-            closed: self.closed,
-        }));
+        actions
+            .0
+            .push(Action::Emit(RelocationEvent::Ready { prepared: self.ordered.len(), closed: self.closed }));
         let patience = Patience { left: self.migration_deadline, seen: now };
-        Phase::Ready(Ready { terms: self.terms, prepared: self.prepared, patience })
+        let prepared = self.ordered.into_keys().collect();
+        Phase::Ready(Ready { terms: self.terms, prepared, patience })
     }
 }
 
