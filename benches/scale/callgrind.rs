@@ -26,7 +26,7 @@ pub fn is_there() -> bool {
 /// What went wrong, in one line.
 pub fn count(way: Way, connections: usize) -> Result<[f64; Phase::ALL.len()], String> {
     let bench = env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let prefix = format!("callgrind.scale.{connections}.out");
+    let prefix = format!("callgrind.scale.{}.{connections}.out", way.name());
     // Old ones must not be taken for what this run found.
     for old in profiles(&prefix)? {
         fs::remove_file(&old).map_err(|error| format!("{}: {error}", old.display()))?;
