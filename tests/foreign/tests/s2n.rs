@@ -179,7 +179,7 @@ fn our_server_updates_its_keys_again_and_again() {
     let transport = TransportConfig::builder().key_update_after(500).build().expect("the settings can be");
     let server = ServerConfig::new(Arc::new(identity.server())).transport(Arc::new(transport));
     let config = EndpointConfig::server(Arc::new(server));
-    let files = serve(config, "127.0.0.1:0", &identity, &[10 * MIB]);
+    let files = serve(config, "127.0.0.1:0", &identity, &[64 * MIB]);
     assert!(files.key_updates > 1, "{} key updates", files.key_updates);
     report("s2n-quic", "server", "keyupdate", &format!("{} updates", files.key_updates));
 }
@@ -187,7 +187,7 @@ fn our_server_updates_its_keys_again_and_again() {
 #[test]
 fn our_servers_marks_arrive_and_its_datagrams_grow() {
     let identity = Identity::fresh();
-    let files = serve(our_server(&identity), "127.0.0.1:0", &identity, &[4 * MIB]);
+    let files = serve(our_server(&identity), "127.0.0.1:0", &identity, &[32 * MIB]);
     let path = files.path.expect("a file went out");
     assert!(path.carries_ecn, "{path:?}");
     report("s2n-quic", "server", "ecn", "");
