@@ -35,7 +35,7 @@ fn the_program() {
 }
 
 /// Enough bytes to be on their way while a server moves.
-const LARGE: usize = 32 << 20;
+const LARGE: usize = 128 << 20;
 
 /// A server of files, and where it is.
 struct Served {
